@@ -1,0 +1,70 @@
+"""Files that are written whole or not at all, and locks that die with their holder."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.model.errors import CannotEvaluate, GatehouseError
+
+
+def _cannot_write(path: Path, error: OSError) -> GatehouseError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return CannotEvaluate(
+        "files.full" if full else "files.unwritable",
+        f"{path}: not written (got {error.strerror or error}, expected room and permission to write)",
+        fix="free some disk space and run the command again" if full else f"make {path.parent} writable for this user",
+    )
+
+
+def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``content`` in one step: a reader sees the old file or the new one.
+
+    Raises CannotEvaluate (``files.full``, ``files.unwritable``) and leaves no temporary file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """The content of ``path``, one byte more than ``limit`` at most, so that a caller can tell it is too large."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, mode: int = 0o600) -> Iterator[None]:
+    """Hold an exclusive lock on ``path`` (flock(2)); the kernel frees it when the process ends, however it ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

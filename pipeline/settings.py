@@ -1,0 +1,110 @@
+"""``pipeline.toml`` as frozen data; what is unknown or missing is refused."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from pipeline.model.documents import Document
+from pipeline.model.errors import Misuse
+
+FILE = "pipeline.toml"
+
+
+def _relative(path: str) -> str:
+    parts = path.split("/")
+    if not path or path.startswith("/") or ".." in parts or "\\" in path or "" in parts:
+        raise ValueError("should be a path below the repository, with single forward slashes and no ..")
+    return path
+
+
+def _version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersion:
+        raise ValueError("should be a PEP 440 version") from None
+    return text
+
+
+def _address(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s@?#]+", text):
+        raise ValueError("should be an http or https address without user, query or fragment")
+    return text.rstrip("/")
+
+
+def _registry(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", text):
+        raise ValueError("should be host[:port]/repository in lower case, without scheme or tag")
+    return text
+
+
+RelativePath = Annotated[str, AfterValidator(_relative)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$")]
+
+
+class App(Document):
+    name: Name
+    version: Annotated[str, AfterValidator(_version)]
+    directory: RelativePath
+    tests: RelativePath
+    port: int = Field(ge=1, le=65535)
+    health: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$")]
+
+
+class Image(Document):
+    builder: Literal["composer", "engine"] = "composer"
+    platforms: Annotated[list[Literal["linux/amd64", "linux/arm64"]], Field(min_length=1, max_length=2)]
+
+
+class Base(Document):
+    mirror: Annotated[str, AfterValidator(_address)] = ""
+    suite: Annotated[str, StringConstraints(pattern=r"^[a-z]+$")] = "trixie"
+
+
+class StoreSettings(Document):
+    registry: Annotated[str, AfterValidator(_registry)] = ""
+
+
+class Signing(Document):
+    instance: str = "public"
+    publish_identity: bool = False
+
+
+class Settings(Document):
+    app: App
+    image: Image
+    base: Base = Field(default_factory=Base)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    signing: Signing = Field(default_factory=Signing)
+
+
+def load(root: Path) -> Settings:
+    """Read ``pipeline.toml`` below ``root``; raises Misuse (``settings.*``)."""
+    path = root / FILE
+    try:
+        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Misuse(
+            "settings.missing",
+            f"{FILE}: not found (got no such file, expected it at the root of the repository)",
+            fix="run from a clone of the repository, or restore the file with `git checkout pipeline.toml`",
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misuse(
+            "settings.malformed",
+            f"{FILE}: not readable (got {error}, expected UTF-8 TOML)",
+            fix=f"mend {FILE} at the place named",
+        ) from error
+    try:
+        return Settings.model_validate(parsed)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise Misuse(
+            "settings.invalid",
+            f"{FILE}: {where}: {problem['msg'].lower()} (got {problem['input']!r:.120}, expected what docs/settings.md lists)",
+            fix=f"change {where} in {FILE}",
+        ) from error

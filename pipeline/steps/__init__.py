@@ -1,0 +1,1 @@
+"""One module a step: ``run(job) -> Outcome``, plain Python, callable without Nox."""
