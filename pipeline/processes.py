@@ -1,5 +1,6 @@
 """Running other programs: no shell, a scrubbed environment, a time limit, and output that is kept."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -98,8 +99,6 @@ def run(
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.communicate()

@@ -105,6 +105,7 @@ def load(root: Path) -> Settings:
         where = ".".join(str(part) for part in problem["loc"])
         raise Misuse(
             "settings.invalid",
-            f"{FILE}: {where}: {problem['msg'].lower()} (got {problem['input']!r:.120}, expected what docs/settings.md lists)",
+            f"{FILE}: {where}: {problem['msg'].lower()} "
+            f"(got {problem['input']!r:.120}, expected what docs/settings.md lists)",
             fix=f"change {where} in {FILE}",
         ) from error

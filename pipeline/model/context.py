@@ -39,5 +39,5 @@ class Context(Document):
 
 #: The field of in-toto and own predicates that holds the Context.
 CONTEXT_FIELD = "gatehouse_context"
-#: The CycloneDX property (in ``metadata.properties``) that holds it as canonical JSON: the BOM's schema takes no other field.
+#: The CycloneDX property in ``metadata.properties`` that holds it as canonical JSON: a BOM takes no other field.
 CONTEXT_PROPERTY = "gatehouse:context"

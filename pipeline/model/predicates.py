@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from pipeline.model.context import CONTEXT_FIELD, CONTEXT_PROPERTY, Context, Sha256Hex
+from pipeline.model.context import CONTEXT_PROPERTY, Context, Sha256Hex
 from pipeline.model.documents import Document, canonical_json, parse, validate
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
@@ -29,7 +29,7 @@ class Descriptor(Document):
 
 
 class Contextual(Document):
-    context: Context = Field(alias=CONTEXT_FIELD)
+    context: Context = Field(alias="gatehouse_context")
 
 
 class SignaturePredicate(Document):
@@ -37,7 +37,7 @@ class SignaturePredicate(Document):
 
 
 class TestResult(Contextual):
-    """``https://in-toto.io/attestation/test-result/v0.1``: tests, sast, workflows, dependencies, smoke, reproduction."""
+    """``https://in-toto.io/attestation/test-result/v0.1``: what ran and passed or failed."""
 
     __test__ = False  # not a pytest class
 
@@ -87,7 +87,7 @@ Severity = Literal["critical", "high", "medium", "low", "none", "unknown"]
 
 
 class Score(Document):
-    """One severity of a finding: ``method`` is ``CVSS_V3``, ``CVSS_V4`` or ``gatehouse`` (then ``score`` is a Severity)."""
+    """One severity: ``method`` is ``CVSS_V3``, ``CVSS_V4`` or ``gatehouse`` (then ``score`` is a Severity)."""
 
     method: Line
     score: Line
@@ -170,7 +170,7 @@ class Hardening(Contextual):
 
 
 class Sbom(Document):
-    """``https://cyclonedx.org/bom``: CycloneDX 1.6; held to its JSON schema where it is made, to this where it is judged."""
+    """``https://cyclonedx.org/bom``: CycloneDX 1.6, held to its JSON schema where it is made."""
 
     model_config = {**Document.model_config, "extra": "allow"}
 
@@ -296,7 +296,7 @@ def parse_predicate(kind: Kind, predicate: dict[str, Any]) -> AnyPredicate:
 
 
 def context_of(predicate: AnyPredicate) -> Context | None:
-    """The source, locks and tool that a predicate names; None for the kinds that name none (signature, verdict, promotion)."""
+    """The source, locks and tool that a predicate names; None for signature, verdict and promotion."""
     if isinstance(predicate, Contextual | Sbom):
         return predicate.context
     return None
