@@ -1,0 +1,99 @@
+"""What git says of the clone: the commit, and the work tree as it really is. Standard library only."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.model.errors import Misuse
+from pipeline.processes import Completed, run
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The clone at one moment. ``files`` maps each path, tracked or new but not ignored, to ``<mode> <blob hash>``."""
+
+    commit: str
+    commit_tree: str
+    committed: int
+    """Committer time, in seconds since the epoch."""
+    tree: str
+    files: Mapping[str, str]
+
+    @property
+    def dirty(self) -> bool:
+        return self.tree != self.commit_tree
+
+
+def git(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Completed:
+    """Run git in ``root`` without the system's configuration, hooks or prompts."""
+    fixed = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return run(
+        ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(root), *arguments],
+        env={**fixed, **(env or {})},
+        timeout=60,
+    )
+
+
+def text(completed: Completed) -> str:
+    return completed.stdout.decode("utf-8", "replace").strip()
+
+
+def repository_root(start: Path) -> Path:
+    """The top folder of the clone around ``start``; raises Misuse (``source.no-repository``)."""
+    found = git(start, "rev-parse", "--show-toplevel")
+    if found.exit_code != 0:
+        raise Misuse(
+            "source.no-repository",
+            f"{start}: not a git repository (got {found.last_words!r}, expected a clone)",
+            fix="work in a git clone: `git clone` the repository, or `git init && git add -A && git commit`",
+        )
+    return Path(text(found))
+
+
+def take_snapshot(root: Path) -> Snapshot:
+    """Read commit and work tree; raises Misuse (``source.no-repository``, ``source.no-commit``, ``source.unreadable``).
+
+    The work tree is written into a temporary index and object folder, so that the clone itself is untouched.
+    """
+    repository_root(root)
+    head = git(root, "log", "-1", "--format=%H %T %ct")
+    if head.exit_code != 0:
+        raise Misuse(
+            "source.no-commit",
+            f"{root}: no commit (got {head.last_words!r}, expected a commit to build from)",
+            fix="commit something first: `git add -A && git commit`",
+        )
+    commit, commit_tree, committed = text(head).split()
+    tree, files = _work_tree(root)
+    return Snapshot(commit=commit, commit_tree=commit_tree, committed=int(committed), tree=tree, files=files)
+
+
+def _work_tree(root: Path) -> tuple[str, dict[str, str]]:
+    objects = text(git(root, "rev-parse", "--git-path", "objects"))
+    index = text(git(root, "rev-parse", "--git-path", "index"))
+    with tempfile.TemporaryDirectory(prefix="gatehouse-tree-") as folder:
+        env = {
+            "GIT_INDEX_FILE": f"{folder}/index",
+            "GIT_OBJECT_DIRECTORY": f"{folder}/objects",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str((root / objects).resolve()),
+        }
+        os.mkdir(f"{folder}/objects")
+        # The clone's index spares hashing what has not changed. Its time goes with it: git hashes again
+        # what is not older than the index (git's racy-git.txt).
+        if (root / index).is_file():
+            shutil.copy2(root / index, env["GIT_INDEX_FILE"])
+        added = git(root, "add", "--all", "--", ".", env=env)
+        written = git(root, "write-tree", env=env)
+        listed = git(root, "ls-files", "--stage", "-z", env=env)
+    for completed in (added, written, listed):
+        if completed.exit_code != 0:
+            raise Misuse(
+                "source.unreadable",
+                f"{root}: work tree not readable (got {completed.last_words!r}, expected git to list every file)",
+                fix="mend what git names (permissions, a broken clone), then run the command again",
+            )
+    entries = (entry.split("\t", 1) for entry in listed.stdout.decode("utf-8", "surrogateescape").split("\0") if entry)
+    return text(written), {path: " ".join(stage.split()[:2]) for stage, path in entries}

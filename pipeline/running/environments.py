@@ -1,0 +1,144 @@
+"""The locked environments: one folder a lock, named by the lock's digest, made whole or made again."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.files import locked
+from pipeline.indexes import pip_environment, uv_environment
+from pipeline.model.errors import CannotEvaluate, Misuse
+from pipeline.processes import Completed, run
+
+NAMES = ("bootstrap", "pipeline", "checks", "test")
+STATE = ".gatehouse"
+_UNUSED_AFTER = 14 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A virtual environment for one lock. ``folder`` is keyed on the lock's content, the interpreter and this host."""
+
+    name: str
+    lock: Path
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def complete(self) -> Path:
+        """Written last: an environment without it was interrupted and is made again."""
+        return self.folder / ".complete"
+
+    @property
+    def ready(self) -> bool:
+        return self.complete.is_file()
+
+
+def locate(root: Path, name: str) -> Environment:
+    """Where the environment of today's lock is or will be; raises Misuse (``environment.unknown``, ``lock.missing``)."""
+    if name not in NAMES:
+        raise Misuse(
+            "environment.unknown",
+            f"environment {name!r}: unknown (got {name!r}, expected one of {', '.join(NAMES)})",
+            fix="use one of those names",
+        )
+    lock = root / "requirements" / f"{name}.txt"
+    try:
+        content = lock.read_bytes()
+    except OSError as error:
+        raise Misuse(
+            "lock.missing",
+            f"requirements/{name}.txt: not readable (got {error.strerror}, expected the lock of environment {name})",
+            fix=f"restore it: `git checkout requirements/{name}.txt`",
+        ) from error
+    key = hashlib.sha256(content + f"{sys.version}\n{sys.platform}\n{os.uname().machine}\n{root}".encode())
+    return Environment(name, lock, root / STATE / "environments" / f"{name}-{key.hexdigest()[:12]}")
+
+
+def ensure(root: Path, name: str, say: Callable[[str], None]) -> Environment:
+    """The environment, made if it is not there; safe to call twice at once and after an interruption.
+
+    Raises CannotEvaluate (``environment.*``) with the installer's own last words.
+    """
+    environment = locate(root, name)
+    if environment.ready:
+        with contextlib.suppress(OSError):
+            os.utime(environment.complete)
+        return environment
+    with locked(root / STATE / "locks" / f"environment-{name}.lock"):
+        if environment.ready:  # another run made it while this one waited
+            return environment
+        say(f"making environment {name} from requirements/{name}.txt")
+        shutil.rmtree(environment.folder, ignore_errors=True)
+        environment.folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_bootstrap(environment) if name == "bootstrap" else _make(root, environment)
+        environment.complete.touch()
+        _remove_unused(environment)
+    return environment
+
+
+def _make_bootstrap(environment: Environment) -> None:
+    """With the standard library's venv and pip, since nothing else is there yet."""
+    made = run([sys.executable, "-I", "-m", "venv", str(environment.folder)], timeout=120)
+    if made.exit_code != 0:
+        raise Misuse(
+            "environment.no-venv",
+            f"{sys.executable}: cannot make a virtual environment (got {made.last_words!r}, expected venv and ensurepip)",
+            fix="install them (Debian and Ubuntu: `apt-get install python3-venv`), then run the command again",
+        )
+    pip = [environment.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    hashed = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", environment.lock]
+    _check(environment, run([*pip, *hashed], env=pip_environment(), timeout=600))
+
+
+def _make(root: Path, environment: Environment) -> None:
+    uv = locate(root, "bootstrap").folder / "bin" / "uv"
+    settings = {**uv_environment(), "UV_PYTHON_DOWNLOADS": "never"}
+    venv = [uv, "venv", "--quiet", "--no-config", "--no-project", "--python", sys.executable, environment.folder]
+    _check(environment, run(venv, env=settings, timeout=120))
+    install = [uv, "pip", "install", "--quiet", "--no-config", "--python", environment.python, "--require-hashes"]
+    hashed = ["--only-binary", ":all:", "--no-deps", "--compile-bytecode", "-r", environment.lock]
+    _check(environment, run([*install, *hashed], env=settings, timeout=600))
+
+
+def _check(environment: Environment, completed: Completed) -> None:
+    if completed.exit_code == 0:
+        return
+    words = (completed.stderr or completed.stdout).decode("utf-8", "replace").lower()
+    if "hash" in words and ("mismatch" in words or "do not match" in words):
+        code, fix = "environment.hash-mismatch", "do not install it: the index served other bytes than the lock names; find out why"
+    elif "no space left" in words:
+        code, fix = "environment.disk-full", "free some disk space and run the command again"
+    elif "certificate" in words:
+        code, fix = "environment.certificate", "add your proxy's root certificate to the system's store, or name it in SSL_CERT_FILE"
+    else:
+        code, fix = "environment.unreachable", "check the network, proxy and package index (`pip config list`), then run the command again"
+    raise CannotEvaluate(
+        code,
+        f"environment {environment.name}: not made (got {_reason(completed)!r}, expected every package of its lock)",
+        fix=fix,
+    )
+
+
+def _reason(completed: Completed) -> str:
+    """The installer's own first line that says what is wrong; its last line is often only advice."""
+    lines = (completed.stderr or completed.stdout).decode("utf-8", "replace").splitlines()
+    telling = [line.strip() for line in lines if line.lower().lstrip(" ×").startswith(("error", "cause", "expected", "got"))]
+    chosen = " ".join(telling[:4]) if telling else completed.last_words
+    return "".join(character for character in chosen if character.isprintable())[:300]
+
+
+def _remove_unused(environment: Environment) -> None:
+    """Environments of older locks go once nobody has used them for two weeks."""
+    for folder in environment.folder.parent.glob(f"{environment.name}-*"):
+        marker = folder / ".complete"
+        if folder != environment.folder and marker.is_file() and marker.stat().st_mtime < time.time() - _UNUSED_AFTER:
+            shutil.rmtree(folder, ignore_errors=True)

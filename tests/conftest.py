@@ -1,0 +1,30 @@
+"""What every test may ask for: the clone's root and its locked environments."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.running import environments
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository under test."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tools() -> dict[str, Path]:
+    """Each locked environment that is made here, to its Python, as a Job takes them."""
+    found = {name: environments.locate(ROOT, name) for name in environments.NAMES}
+    return {name: environment.python for name, environment in found.items() if environment.ready}
+
+
+@pytest.fixture(scope="session")
+def checks_python(tools: dict[str, Path]) -> Path:
+    """The Python of the scanners' environment."""
+    if "checks" not in tools:
+        pytest.skip("environment checks is not made: run scripts/test")
+    return tools["checks"]
