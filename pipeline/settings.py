@@ -61,6 +61,7 @@ class Image(Document):
 
 class Base(Document):
     mirror: Annotated[str, AfterValidator(_address)] = ""
+    snapshot: Annotated[str, AfterValidator(_address)] = ""
     suite: Annotated[str, StringConstraints(pattern=r"^[a-z]+$")] = "trixie"
 
 
