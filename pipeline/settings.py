@@ -74,12 +74,17 @@ class Signing(Document):
     publish_identity: bool = False
 
 
+class Advisories(Document):
+    osv: Annotated[str, AfterValidator(_address)] = ""
+
+
 class Settings(Document):
     app: App
     image: Image
     base: Base = Field(default_factory=Base)
     store: StoreSettings = Field(default_factory=StoreSettings)
     signing: Signing = Field(default_factory=Signing)
+    advisories: Advisories = Field(default_factory=Advisories)
 
 
 def load(root: Path) -> Settings:
