@@ -1,6 +1,7 @@
 """What git says of the clone: the commit, and the work tree as it really is. Standard library only."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -39,6 +40,15 @@ def git(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Co
 
 def text(completed: Completed) -> str:
     return completed.stdout.decode("utf-8", "replace").strip()
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def origin(root: Path) -> str:
+    """The clone's ``origin``, without credentials; ``git+file:local`` where it has none or it is no address."""
+    remote = text(git(root, "config", "--get", "remote.origin.url"))
+    return "git+" + _CREDENTIALS.sub("", remote) if re.match(r"(https?|ssh|git)://", remote) else "git+file:local"
 
 
 def repository_root(start: Path) -> Path:

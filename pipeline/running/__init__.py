@@ -1,1 +1,1 @@
-"""Making environments, reusing results and running sessions. Standard library only: it runs before anything is installed."""
+"""Environments, reuse and sessions. Standard library only: it runs before anything is installed."""

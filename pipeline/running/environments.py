@@ -43,7 +43,7 @@ class Environment:
 
 
 def locate(root: Path, name: str) -> Environment:
-    """Where the environment of today's lock is or will be; raises Misuse (``environment.unknown``, ``lock.missing``)."""
+    """Where the environment of today's lock belongs; raises Misuse (``environment.unknown``, ``lock.missing``)."""
     if name not in NAMES:
         raise Misuse(
             "environment.unknown",
@@ -91,7 +91,7 @@ def _make_bootstrap(environment: Environment) -> None:
     if made.exit_code != 0:
         raise Misuse(
             "environment.no-venv",
-            f"{sys.executable}: cannot make a virtual environment (got {made.last_words!r}, expected venv and ensurepip)",
+            f"{sys.executable}: no virtual environment made (got {made.last_words!r}, expected venv and ensurepip)",
             fix="install them (Debian and Ubuntu: `apt-get install python3-venv`), then run the command again",
         )
     pip = [environment.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
@@ -114,13 +114,16 @@ def _check(environment: Environment, completed: Completed) -> None:
         return
     words = (completed.stderr or completed.stdout).decode("utf-8", "replace").lower()
     if "hash" in words and ("mismatch" in words or "do not match" in words):
-        code, fix = "environment.hash-mismatch", "do not install it: the index served other bytes than the lock names; find out why"
+        code, fix = "environment.hash-mismatch", "find out why the index serves other bytes than the lock names"
     elif "no space left" in words:
         code, fix = "environment.disk-full", "free some disk space and run the command again"
     elif "certificate" in words:
-        code, fix = "environment.certificate", "add your proxy's root certificate to the system's store, or name it in SSL_CERT_FILE"
+        code, fix = "environment.certificate", "add your proxy's root certificate to the system's store"
     else:
-        code, fix = "environment.unreachable", "check the network, proxy and package index (`pip config list`), then run the command again"
+        code, fix = (
+            "environment.unreachable",
+            "check network, proxy and package index (`pip config list`), then try again",
+        )
     raise CannotEvaluate(
         code,
         f"environment {environment.name}: not made (got {_reason(completed)!r}, expected every package of its lock)",
@@ -131,7 +134,8 @@ def _check(environment: Environment, completed: Completed) -> None:
 def _reason(completed: Completed) -> str:
     """The installer's own first line that says what is wrong; its last line is often only advice."""
     lines = (completed.stderr or completed.stdout).decode("utf-8", "replace").splitlines()
-    telling = [line.strip() for line in lines if line.lower().lstrip(" ×").startswith(("error", "cause", "expected", "got"))]
+    starts = ("error", "cause", "expected", "got")
+    telling = [line.strip() for line in lines if line.lower().lstrip(" \N{MULTIPLICATION SIGN}").startswith(starts)]
     chosen = " ".join(telling[:4]) if telling else completed.last_words
     return "".join(character for character in chosen if character.isprintable())[:300]
 

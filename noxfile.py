@@ -1,0 +1,100 @@
+"""Orchestration only: which sessions there are and their order. Steps are in pipeline/steps, environments in
+pipeline/running/environments.py; `scripts/pipeline` runs the main job.
+"""
+
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from pipeline.running import request, sessions  # noqa: E402 - the root must be on the path first
+
+nox.options.default_venv_backend = "none"  # environments are made from hash-locked files, not by nox
+nox.options.sessions = ["promote"]  # and so everything that it requires
+
+
+def _step(session: nox.Session, name: str) -> None:
+    code = sessions.run_session(ROOT, name, session.posargs, request.current(), session.log)
+    if code != 0:
+        session.error(f"{name}: exit code {code}")
+
+
+@nox.session(allow_parallel=True)
+def lock(session: nox.Session) -> None:
+    """Check that every lock is hashed and fresh; `-- update` writes them, `-- base` the Debian base's."""
+    _step(session, "lock")
+
+
+@nox.session(allow_parallel=True)
+def lint(session: nox.Session) -> None:
+    """Ruff and hadolint."""
+    _step(session, "lint")
+
+
+@nox.session(allow_parallel=True)
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    _step(session, "types")
+
+
+@nox.session(allow_parallel=True)
+def tests(session: nox.Session) -> None:
+    """The service's tests with branch coverage."""
+    _step(session, "tests")
+
+
+@nox.session(allow_parallel=True)
+def sast(session: nox.Session) -> None:
+    """Bandit, with nothing ignored but what policies/sast.toml accepts."""
+    _step(session, "sast")
+
+
+@nox.session(allow_parallel=True)
+def workflows(session: nox.Session) -> None:
+    """zizmor, the workflow schema and checks of our own over .github/workflows."""
+    _step(session, "workflows")
+
+
+@nox.session(allow_parallel=True)
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities in what is locked (pip-audit)."""
+    _step(session, "audit")
+
+
+@nox.session(allow_parallel=True)
+def sbom(session: nox.Session) -> None:
+    """CycloneDX SBOM of the image: wheels and Debian packages."""
+    _step(session, "sbom")
+
+
+@nox.session(allow_parallel=True, requires=["lock"])
+def image(session: nox.Session) -> None:
+    """Compose the image, reproducibly."""
+    _step(session, "image")
+
+
+@nox.session(allow_parallel=True, requires=["image"])
+def smoke(session: nox.Session) -> None:
+    """Run the image, hardened on an engine where one answers."""
+    _step(session, "smoke")
+
+
+@nox.session(requires=["lint", "types", "tests", "sast", "workflows", "audit", "sbom", "image", "smoke"])
+def attest(session: nox.Session) -> None:
+    """Sign every result and attach it to the image digest."""
+    _step(session, "attest")
+
+
+@nox.session(requires=["attest"])
+def verify(session: nox.Session) -> None:
+    """Judge the image for every environment from its evidence."""
+    _step(session, "verify")
+
+
+@nox.session(requires=["verify"])
+def promote(session: nox.Session) -> None:
+    """Promote to development, or to the environment named behind `--`."""
+    _step(session, "promote")

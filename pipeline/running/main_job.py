@@ -1,0 +1,175 @@
+"""The command behind ``scripts/pipeline``: the sessions in their order, then the report and the verdict."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.files import locked, write_atomic
+from pipeline.git import take_snapshot
+from pipeline.model.errors import GatehouseError, Misuse
+from pipeline.running import reuse
+from pipeline.running.environments import STATE, ensure, locate
+from pipeline.running.request import Request, current
+from pipeline.running.sessions import CLOSING, TOOLS, SessionResult, result_path
+
+MAIN = tuple(TOOLS)
+CHECKS = tuple(name for name in MAIN if name not in CLOSING)
+
+_EPILOG = """sessions of the main job, in order:
+  {sessions}
+exit codes: 0 allowed, 1 refused, 2 arguments or pipeline.toml, 3 could not evaluate"""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/pipeline",
+        description="Run the main job: every check, the image, its signed evidence, and the verdict per environment.",
+        epilog=_EPILOG.format(sessions=" ".join(MAIN)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("sessions", nargs="*", metavar="SESSION", help="run these instead of all")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how the result is printed on stdout"
+    )
+    parser.add_argument("--fresh", action="store_true", help="reuse no earlier result (CI=true does the same)")
+    parser.add_argument("--explain-reuse", action="store_true", help="say what would be reused and why, and end")
+    parser.add_argument("--registry", default="", metavar="HOST/REPO", help="push image and evidence to this registry")
+    parser.add_argument("-j", "--jobs", default="auto", metavar="N", help="sessions side by side (default: one a core)")
+    parsed = parser.parse_args(argv)
+    unknown = [name for name in parsed.sessions if name not in MAIN]
+    if unknown:
+        raise Misuse(
+            "arguments.session",
+            f"session {unknown[0]!r}: unknown (got {unknown[0]!r}, expected one of {', '.join(MAIN)})",
+            fix="see `scripts/pipeline --help`; sessions outside the main job are run with `scripts/nox -s NAME`",
+        )
+    if parsed.jobs != "auto" and not (parsed.jobs.isdigit() and int(parsed.jobs) > 0):
+        raise Misuse(
+            "arguments.jobs",
+            f"--jobs: not a number of sessions (got {parsed.jobs!r}, expected a positive number or auto)",
+            fix="give a number, or leave it out",
+        )
+    return parsed
+
+
+def explain_reuse(root: Path, names: Sequence[str]) -> None:
+    """Print, per step, whether its last result stands for today's tree, and why."""
+    snapshot = take_snapshot(root)
+    fresh = current().fresh
+    for name in names:
+        decision = reuse.decide(root / STATE, name, snapshot)
+        verb = "reuse" if decision.reuse and not fresh else "run"
+        why = "CI=true runs everything" if fresh else decision.why
+        print(f"{name:10} {verb:6} {why}")
+
+
+def _nox(root: Path, names: Sequence[str], jobs: str, request: Request) -> None:
+    """Run sessions by nox; how each one ended is in its own file, so nox's exit code decides nothing."""
+    nox = [str(locate(root, "bootstrap").python), "-I", "-m", "nox", "--noxfile", str(root / "noxfile.py")]
+    command = [*nox, "--no-dependencies", "--session", *names]
+    if jobs != "1" and len(names) > 1:
+        command += ["--parallel", jobs]
+    environment = {**os.environ, **request.as_variable()}
+    subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr, check=False)
+
+
+def _collect(root: Path, names: Sequence[str], run: str) -> list[SessionResult]:
+    """What each session of this run left; one that left nothing was not run."""
+    results = []
+    for name in names:
+        try:
+            result = SessionResult(**json.loads(result_path(root, name).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            result = SessionResult("", name, "not run", 0.0, 3)
+        results.append(result if result.run == run else SessionResult(run, name, "not run", 0.0, 3))
+    return results
+
+
+def _prepare(root: Path, names: Sequence[str]) -> None:
+    """Make the environments of all sessions side by side: the network is what takes the time."""
+    needed = {"pipeline", *(tool for name in names for tool in TOOLS[name])} - {"bootstrap"}
+    with ThreadPoolExecutor(len(needed)) as pool:
+        list(pool.map(lambda name: ensure(root, name, _say), sorted(needed)))
+
+
+def _run_checks(root: Path, names: Sequence[str], jobs: str, request: Request) -> None:
+    """The independent sessions. Those whose result stands are over in milliseconds, so they are not given a process."""
+    snapshot = take_snapshot(root)
+    stale = [name for name in names if request.fresh or not reuse.decide(root / STATE, name, snapshot).reuse]
+    quick = [name for name in names if name not in stale]
+    if quick:
+        _nox(root, quick, "1", request)
+    # lock first: nothing is installed into an image from a lock that does not hold; smoke needs the image.
+    for group in (["lock"], [name for name in stale if name not in ("lock", "smoke")], ["smoke"]):
+        chosen = [name for name in group if name in stale]
+        if chosen:
+            _nox(root, chosen, jobs, request)
+
+
+def run(root: Path, argv: Sequence[str]) -> int:
+    """Run the job; returns the exit code of the README's table. Raises GatehouseError where it cannot start."""
+    arguments = _arguments(argv)
+    names = [name for name in MAIN if name in (arguments.sessions or MAIN)]
+    if arguments.explain_reuse:
+        explain_reuse(root, names)
+        return 0
+    ambient = current()
+    request = Request(
+        run=f"{time.time_ns():x}-{os.getpid()}",
+        fresh=arguments.fresh or ambient.fresh,
+        registry=arguments.registry,
+        ci=ambient.ci,
+    )
+    started = time.time()
+    with locked(root / STATE / "locks" / "pipeline.lock"):
+        take_snapshot(root)  # not a repository, or no commit: said before anything is made
+        _prepare(root, names)
+        _run_checks(root, [name for name in names if name in CHECKS], arguments.jobs, request)
+        closing = [name for name in names if name in CLOSING]
+        if closing:
+            _nox(root, closing, "1", request)
+        results = _collect(root, names, request.run)
+        record = {
+            "run": request.run,
+            "started": int(started),
+            "seconds": round(time.time() - started, 2),
+            "sessions": [asdict(result) for result in results],
+        }
+        write_atomic(root / STATE / "run.json", json.dumps(record).encode())
+        report_code = _report(root, arguments.format)
+    return max(_exit_code(results), report_code)
+
+
+def _report(root: Path, style: str) -> int:
+    python = ensure(root, "pipeline", _say).python
+    command = [str(python), "-I", str(root / "pipeline" / "__main__.py"), "report", "--format", style]
+    return 0 if subprocess.run(command, cwd=root, check=False).returncode == 0 else 3
+
+
+def _exit_code(results: Sequence[SessionResult]) -> int:
+    """The worst that a session says; a refusal weighs more than what could not be evaluated because of it."""
+    codes = {result.exit_code for result in results}
+    refused = [result for result in results if result.exit_code == 1]
+    return 1 if refused else max(codes, default=3)
+
+
+def main(root: Path, argv: Sequence[str]) -> int:
+    try:
+        return run(root, argv)
+    except GatehouseError as error:
+        _say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted: nothing is half-written; run the command again to go on")
+        return 130
