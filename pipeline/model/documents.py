@@ -1,6 +1,7 @@
 """Strict documents: JSON that is ambiguous, too large or too deep is refused instead of guessed."""
 
 import json
+import math
 import re
 from typing import Any, NoReturn, TypeVar
 
@@ -11,7 +12,8 @@ from pipeline.model.errors import CannotEvaluate
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# NOTE: an unclosed string matches up to the end; were it to fail, it would be tried again at each quote: n² steps.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 
@@ -37,6 +39,13 @@ def _not_a_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a JSON number")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:80]} is too large for a number")
+    return number
+
+
 def _check_depth(content: bytes) -> None:
     depth = 0
     for bracket in _STRING.sub(b"", content).translate(None, _NOT_BRACKETS):
@@ -59,7 +68,13 @@ def parse_json(content: bytes, *, what: str, limit: int = MAX_BYTES) -> Any:
         )
     try:
         _check_depth(content)
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_not_a_number)
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_not_a_number,
+            # NOTE: 1e999 would come back as infinity, which is above every threshold of a policy.
+            parse_float=_finite,
+        )
     except (ValueError, RecursionError) as error:
         raise CannotEvaluate(
             "document.malformed",
@@ -74,6 +89,12 @@ def validate(model: type[D], value: Any, *, what: str) -> D:
         # Strict models refuse the lists and strings that JSON has for tuples, dates and enums,
         # unless told that the value came from JSON.
         return model.model_validate_json(canonical_json(value))
+    except UnicodeEncodeError as error:  # "\\ud800" is JSON, half a character, and no UTF-8
+        raise CannotEvaluate(
+            "document.malformed",
+            f"{what}: not readable (got {error.reason}, expected text that is Unicode)",
+            fix="make the document again, or fetch an undamaged copy of it",
+        ) from error
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg'].lower()}"
