@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.model.errors import CannotEvaluate, GatehouseError, Misuse
+from pipeline.model.errors import CannotEvaluate, GatehouseError
 
 if TYPE_CHECKING:
     from pipeline.model.outcome import Outcome, Problem
@@ -108,16 +107,16 @@ def _root() -> Path:
 
 def _use_system_certificates() -> None:
     """Proxies with a root certificate of their own are in the system's store, not in certifi's list."""
-    import truststore  # noqa: PLC0415
+    import truststore
 
     truststore.inject_into_ssl()
 
 
 def make_job(arguments: argparse.Namespace) -> "Job":
     """Everything a step is given: settings, source, environments, options."""
-    from pipeline import settings  # noqa: PLC0415
-    from pipeline.source import read_source  # noqa: PLC0415
-    from pipeline.steps.job import Job  # noqa: PLC0415
+    from pipeline import settings
+    from pipeline.source import read_source
+    from pipeline.steps.job import Job
 
     root = _root()
     loaded = settings.load(root)
@@ -135,7 +134,7 @@ def make_job(arguments: argparse.Namespace) -> "Job":
 
 
 def _step(arguments: argparse.Namespace) -> int:
-    from pipeline.model.outcome import Status, StepRecord  # noqa: PLC0415
+    from pipeline.model.outcome import Status, StepRecord
 
     _use_system_certificates()
     started = time.time()
@@ -158,15 +157,15 @@ def _step(arguments: argparse.Namespace) -> int:
 
 
 def _version() -> str:
-    from pipeline import __version__  # noqa: PLC0415
+    from pipeline import __version__
 
     return __version__
 
 
 def _outcome(job: "Job", name: str) -> "tuple[Outcome, int]":
     """Run the step's own code; whatever stops it becomes a record that cannot be taken for a pass."""
-    from pipeline.model.outcome import Outcome, Status  # noqa: PLC0415
-    from pipeline.source import read_source  # noqa: PLC0415
+    from pipeline.model.outcome import Outcome, Status
+    from pipeline.source import read_source
 
     try:
         outcome: Outcome = importlib.import_module(STEPS[name]).run(job)
@@ -186,14 +185,14 @@ def _outcome(job: "Job", name: str) -> "tuple[Outcome, int]":
 
 
 def _problem(error: GatehouseError) -> "Problem":
-    from pipeline.model.outcome import Problem  # noqa: PLC0415
+    from pipeline.model.outcome import Problem
 
     return Problem(code=error.code, message=error.message, fix=error.fix)
 
 
 def _unexpected(state: Path, name: str, error: BaseException) -> CannotEvaluate:
     """A defect: the traceback goes to a file of the state folder, one line to the user."""
-    from pipeline.files import write_atomic  # noqa: PLC0415
+    from pipeline.files import write_atomic
 
     log = state / "logs" / f"{name}.log"
     write_atomic(log, "".join(traceback.format_exception(error)).encode("utf-8", "replace"), mode=0o600)

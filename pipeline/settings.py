@@ -12,6 +12,7 @@ from pipeline.model.documents import Document
 from pipeline.model.errors import Misuse
 
 FILE = "pipeline.toml"
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def _relative(path: str) -> str:
@@ -87,6 +88,19 @@ class Settings(Document):
     advisories: Advisories = Field(default_factory=Advisories)
 
 
+def with_registry(settings: Settings, registry: str) -> Settings:
+    """The same settings with another registry (``--registry``); raises Misuse (``arguments.registry``)."""
+    try:
+        store = StoreSettings(registry=registry)
+    except ValidationError as error:
+        raise Misuse(
+            "arguments.registry",
+            f"--registry: not a repository (got {registry[:120]!r}, expected host[:port]/repository in lower case)",
+            fix="give it without scheme, tag or credentials: --registry registry.example.com/team/app",
+        ) from error
+    return settings.model_copy(update={"store": store})
+
+
 def load(root: Path) -> Settings:
     """Read ``pipeline.toml`` below ``root``; raises Misuse (``settings.*``)."""
     path = root / FILE
@@ -112,6 +126,6 @@ def load(root: Path) -> Settings:
         raise Misuse(
             "settings.invalid",
             f"{FILE}: {where}: {problem['msg'].lower()} "
-            f"(got {problem['input']!r:.120}, expected what docs/settings.md lists)",
+            f"(got {_CREDENTIALS.sub('', repr(problem['input']))[:120]}, expected what docs/settings.md lists)",
             fix=f"change {where} in {FILE}",
         ) from error

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.running import environments
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -18,6 +16,8 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def tools() -> dict[str, Path]:
     """Each locked environment that is made here, to its Python, as a Job takes them."""
+    from pipeline.running import environments  # noqa: PLC0415
+
     found = {name: environments.locate(ROOT, name) for name in environments.NAMES}
     return {name: environment.python for name, environment in found.items() if environment.ready}
 

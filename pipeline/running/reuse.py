@@ -53,9 +53,7 @@ def inputs_of(step: str, snapshot: Snapshot) -> dict[str, str]:
     else:
         chosen = {path: blob for path, blob in snapshot.files.items() if not path.startswith(_PROSE)}
     if step == "smoke":
-        chosen["<engines>"] = " ".join(path for path in _ENGINES if Path(path).exists()) + os.environ.get(
-            "DOCKER_HOST", ""
-        )
+        chosen["<engines>"] = " ".join([*filter(os.path.exists, _ENGINES), os.environ.get("DOCKER_HOST", "")])
     return chosen | {"<python>": platform.python_version()}
 
 
