@@ -1,0 +1,1 @@
+"""The data access layer: what is stored, behind one interface."""

@@ -1,0 +1,1 @@
+"""Business logic: what may be done, whatever asks for it and wherever it is stored."""
