@@ -1,0 +1,74 @@
+"""Environments are keyed on their lock and are whole or not there."""
+
+import pytest
+
+from pipeline.model.errors import CannotEvaluate, Misuse
+from pipeline.processes import Completed
+from pipeline.running import environments
+
+
+@pytest.fixture
+def clone(tmp_path):
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "test.txt").write_text("a==1 --hash=sha256:0\n")
+    return tmp_path
+
+
+def test_another_lock_is_another_environment(clone):
+    before = environments.locate(clone, "test").folder
+    (clone / "requirements" / "test.txt").write_text("a==2 --hash=sha256:0\n")
+    assert environments.locate(clone, "test").folder != before
+
+
+def test_an_interrupted_environment_is_not_ready(clone):
+    environment = environments.locate(clone, "test")
+    (environment.folder / "bin").mkdir(parents=True)
+    environment.python.touch()
+    assert not environment.ready
+
+
+def test_an_unknown_environment_is_refused(clone):
+    with pytest.raises(Misuse) as refused:
+        environments.locate(clone, "other")
+    assert refused.value.code == "environment.unknown"
+
+
+def test_a_missing_lock_is_said(clone):
+    with pytest.raises(Misuse) as refused:
+        environments.locate(clone, "checks")
+    assert refused.value.code == "lock.missing"
+    assert refused.value.fix == "restore it: `git checkout requirements/checks.txt`"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "code"),
+    [
+        (
+            "error: Failed to download\n cause: Hash mismatch for `a==1`\n Expected:\n  sha256:0\n",
+            "environment.hash-mismatch",
+        ),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "environment.hash-mismatch"),
+        ("error: No space left on device (os error 28)", "environment.disk-full"),
+        ("error: invalid peer certificate: UnknownIssuer", "environment.certificate"),
+        ("error: dns error: failed to lookup address information", "environment.unreachable"),
+    ],
+)
+def test_why_an_environment_could_not_be_made(clone, stderr, code):
+    with pytest.raises(CannotEvaluate) as refused:
+        environments._check(environments.locate(clone, "test"), Completed(1, b"", stderr.encode()))
+    assert refused.value.code == code
+    assert refused.value.message.startswith("environment test: not made (got '")
+
+
+def test_environments_nobody_used_for_two_weeks_go(clone):
+    import os  # noqa: PLC0415
+
+    environment = environments.locate(clone, "test")
+    folders = {name: environment.folder.parent / f"test-{name}" for name in ("old", "young")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        (folder / ".complete").touch()
+    os.utime(folders["old"] / ".complete", (0, 0))
+    environments._remove_unused(environment)
+    assert not folders["old"].exists()
+    assert folders["young"].exists()
