@@ -7,6 +7,7 @@ As plain Python::
         bundle = signing.sign(statement_bytes, **github()) # by a GitHub workflow
         bundle = signing.sign(statement_bytes, **github(workflow=".github/workflows/promote.yml", ref="refs/heads/x"))
         bundle = signing.sign(statement_bytes, email="rita@example.org", iss="https://accounts.example.org")
+        signing.signer(**github()).sign(statement_bytes)   # the same through a Signer, as open_signer yields
         signing.trusted_root                               # bytes of the trusted root that verifies them
 
 As fixtures, in a ``conftest.py`` (each is one running instance for the whole session)::
@@ -23,14 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sigstore.dsse import Statement
-from sigstore.models import ClientTrustConfig
-from sigstore.oidc import IdentityToken
-from sigstore.sign import Signer, SigningContext
 
 from pipeline.signing.identities import GITHUB_ISSUER
 from pipeline.signing.local import LocalSigstore
 from pipeline.signing.local.instance import RekorVersion
+from pipeline.signing.signer import SigstoreSigner
 
 
 def github(
@@ -70,9 +68,7 @@ class World:
 
     def __init__(self, instance: LocalSigstore) -> None:
         self.instance = instance
-        self._config = ClientTrustConfig.from_json(instance.client_trust_config().decode())
-        self._context = SigningContext.from_trust_config(self._config)
-        self._signers: dict[str, Signer] = {}
+        self._signers: dict[str, SigstoreSigner] = {}
 
     @property
     def trusted_root(self) -> bytes:
@@ -80,10 +76,19 @@ class World:
 
     def sign(self, statement: bytes, **claims: Any) -> bytes:
         """A v0.3 bundle (JSON) over ``statement``, by whom ``claims`` name."""
+        return self.signer(**claims).sign(statement)
+
+    def signer(self, **claims: Any) -> SigstoreSigner:
+        """The signer whom ``claims`` name, as the pipeline's own code takes one."""
         who = json.dumps(claims, sort_keys=True)
         if who not in self._signers:
-            self._signers[who] = Signer(IdentityToken(self.instance.token(**claims)), self._context)
-        return self._signers[who].sign_dsse(Statement(statement)).to_json().encode()
+            self._signers[who] = SigstoreSigner(
+                self.instance.client_trust_config(),
+                self.trusted_root,
+                lambda: self.instance.token(**claims),
+                instance="local",
+            )
+        return self._signers[who]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,89 @@
+"""Which instance signs: the ambient identity's where the machine offers one, else the local one."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.model.errors import Misuse
+from pipeline.settings import Settings
+from pipeline.signing.identity import ambient_token, check_publication, read_claims
+from pipeline.signing.local import LocalSigstore
+from pipeline.signing.local.instance import RekorVersion
+from pipeline.signing.signer import Signer, SigstoreSigner
+from pipeline.signing.transport import Limits
+from pipeline.signing.vendored import ClientTrust, load_client_trust, load_public
+
+PUBLIC = "public"
+
+
+def sigstore_folder(state: Path) -> Path:
+    """Where the local instance keeps its keys, log and ``trusted_root.json``."""
+    return state / "sigstore"
+
+
+@contextlib.contextmanager
+def open_signer(
+    settings: Settings,
+    state: Path,
+    *,
+    say: Callable[[str], None],
+    root: Path | None = None,
+    detect: Callable[[], str | None] = ambient_token,
+    rekor_version: RekorVersion = 1,
+    limits: Limits | None = None,
+) -> Iterator[Signer]:
+    """A Signer for the whole job. ``root`` (by default the folder around ``state``) is where paths start.
+
+    Raises Misuse (``signing.private-identity``, ``signing.instance``, ``state.keys-exposed``),
+    CannotEvaluate (``signing.*``, ``trust.*``, ``state.*``).
+    """
+    token = detect()
+    if token is None:
+        with LocalSigstore(sigstore_folder(state), rekor_version) as instance:
+            say("signing with the local instance, which only development trusts")
+            yield SigstoreSigner(
+                instance.client_trust_config(), instance.trusted_root(), instance.token, instance="local", limits=limits
+            )
+        return
+    yield _ambient(settings, root or state.parent, token, say, detect, limits)
+
+
+def _ambient(
+    settings: Settings,
+    root: Path,
+    token: str,
+    say: Callable[[str], None],
+    detect: Callable[[], str | None],
+    limits: Limits | None,
+) -> SigstoreSigner:
+    claims = read_claims(token, dt.datetime.now(dt.UTC))
+    if settings.signing.instance == PUBLIC:
+        check_publication(claims, publish_identity=settings.signing.publish_identity)
+    trust = _trust(settings, root)
+    say(f"signing through the {settings.signing.instance} instance with a token of {claims.issuer}")
+    first = [token]
+
+    def fresh() -> str:
+        # A long job outlives its token: every certificate after the first gets a new one.
+        found = first.pop() if first else detect() or ""
+        read_claims(found, dt.datetime.now(dt.UTC))
+        return found
+
+    return SigstoreSigner(trust.config, trust.trusted_root, fresh, instance="ambient", limits=limits)
+
+
+def _trust(settings: Settings, root: Path) -> ClientTrust:
+    if settings.signing.instance == PUBLIC:
+        return load_public(root / "policies" / "trust")
+    path = root / settings.signing.instance
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Misuse(
+            "signing.instance",
+            f"pipeline.toml: signing.instance is not readable (got {error.strerror} for "
+            f"{settings.signing.instance}, expected a client trust config)",
+            fix='give the path of the instance\'s client trust config below the repository, or "public"',
+        ) from error
+    return load_client_trust(content, what=settings.signing.instance)
