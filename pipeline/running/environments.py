@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -96,7 +97,14 @@ def _make_bootstrap(environment: Environment) -> None:
         )
     pip = [environment.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     hashed = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", environment.lock]
-    _check(environment, run([*pip, *hashed], env=pip_environment(), timeout=600))
+    _check(environment, run([*pip, *hashed], env=_system_certificates() | pip_environment(), timeout=600))
+
+
+def _system_certificates() -> dict[str, str]:
+    """The system's store for a pip that is too old to ask for it itself (before 24.2)."""
+    paths = ssl.get_default_verify_paths()
+    candidates = (paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+    return next(({"PIP_CERT": path} for path in candidates if path and Path(path).is_file()), {})
 
 
 def _make(root: Path, environment: Environment) -> None:
