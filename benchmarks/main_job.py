@@ -60,11 +60,21 @@ def one_after_the_other(folder: Path) -> float:
     for name in _ENVIRONMENTS:
         subprocess.run([sys.executable, "-I", "-m", "venv", str(folder / name)], env=env, check=True)
         pythons[name] = folder / name / "bin" / "python"
-        install = [pythons[name], "-m", "pip", "install", "-q", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
-        command = [*install, "-r", clone / "requirements" / f"{name}.txt"]
-        subprocess.run([str(part) for part in command], env={**env, **pip_environment()}, check=True)
+        install: list[str | Path] = [
+            pythons[name],
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]
+        installing = [*install, "-r", clone / "requirements" / f"{name}.txt"]
+        subprocess.run([str(part) for part in installing], env={**env, **pip_environment()}, check=True)
     for step in TOOLS:
-        command = [pythons["pipeline"], "-I", clone / "pipeline" / "__main__.py", "step", step]
+        command: list[str | Path] = [pythons["pipeline"], "-I", clone / "pipeline" / "__main__.py", "step", step]
         for name, python in pythons.items():
             command += ["--environment", f"{name}={python}"]
         _, code = _timed(command, clone, env)
@@ -94,7 +104,9 @@ def main() -> None:
         return
     print(f"main job on {figures['cores']} cores, Python {figures['python']}")
     print(f"  first run, empty caches              {figures['first_seconds']:7} s   (at most 90)")
-    print(f"  same steps in sequence, pip          {figures['pip_in_sequence_seconds']:7} s   ({figures['ratio']} times)")
+    print(
+        f"  same steps in sequence, pip          {figures['pip_in_sequence_seconds']:7} s   ({figures['ratio']} times)"
+    )
     print(f"  second run, nothing changed          {figures['unchanged_seconds']:7} s   (at most 5)")
     print(f"  after a one-line change of the app   {figures['changed_seconds']:7} s   (at most 20)")
 

@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--environment", action="append", default=[], type=_environment, metavar="NAME=PYTHON")
     step.add_argument("--registry", default="", metavar="HOST/REPO")
     step.add_argument("--ci", action="store_true")
-    step.add_argument("options", nargs="*")
     step.set_defaults(run=_step)
 
     verify = commands.add_parser("verify", help="judge an image from its evidence, today or at a given time")
@@ -127,7 +126,7 @@ def make_job(arguments: argparse.Namespace) -> "Job":
         settings=loaded,
         source=read_source(root),
         tools=dict(arguments.environment),
-        options=tuple(arguments.options),
+        options=arguments.options,
         ci=arguments.ci,
         say=_say,
     )
@@ -220,7 +219,9 @@ def _trust(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_args(argv)
+    # What stands behind `--` is the step's own; argparse would take its dashes for ours.
+    before, after = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    arguments = _parser().parse_args(before, argparse.Namespace(options=tuple(after)))
     try:
         code = arguments.run(arguments)
         return int(code)

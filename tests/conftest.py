@@ -1,6 +1,6 @@
 """What every test may ask for: the clone's root and its locked environments."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.skipped and item.config.getoption("--forbid-skips") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -33,7 +35,7 @@ def tools() -> dict[str, Path]:
     from pipeline.running import environments  # noqa: PLC0415
 
     found = {name: environments.locate(ROOT, name) for name in environments.NAMES}
-    return {name: environment.python for name, environment in found.items() if environment.ready}
+    return {name: environment.python for name, environment in found.items() if environment.ready()}
 
 
 @pytest.fixture(scope="session")

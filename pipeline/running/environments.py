@@ -38,7 +38,6 @@ class Environment:
         """Written last: an environment without it was interrupted and is made again."""
         return self.folder / ".complete"
 
-    @property
     def ready(self) -> bool:
         return self.complete.is_file()
 
@@ -70,12 +69,12 @@ def ensure(root: Path, name: str, say: Callable[[str], None]) -> Environment:
     Raises CannotEvaluate (``environment.*``) with the installer's own last words.
     """
     environment = locate(root, name)
-    if environment.ready:
+    if environment.ready():
         with contextlib.suppress(OSError):
             os.utime(environment.complete)
         return environment
     with locked(root / STATE / "locks" / f"environment-{name}.lock"):
-        if environment.ready:  # another run made it while this one waited
+        if environment.ready():  # another run made it while this one waited
             return environment
         say(f"making environment {name} from requirements/{name}.txt")
         shutil.rmtree(environment.folder, ignore_errors=True)
@@ -95,8 +94,17 @@ def _make_bootstrap(environment: Environment) -> None:
             f"{sys.executable}: no virtual environment made (got {made.last_words!r}, expected venv and ensurepip)",
             fix="install them (Debian and Ubuntu: `apt-get install python3-venv`), then run the command again",
         )
-    pip = [environment.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    hashed = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", environment.lock]
+    pip: list[str | Path] = [
+        environment.python,
+        "-I",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
+    hashed: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", environment.lock]
     _check(environment, run([*pip, *hashed], env=_system_certificates() | pip_environment(), timeout=600))
 
 
@@ -110,10 +118,28 @@ def _system_certificates() -> dict[str, str]:
 def _make(root: Path, environment: Environment) -> None:
     uv = locate(root, "bootstrap").folder / "bin" / "uv"
     settings = {**uv_environment(), "UV_PYTHON_DOWNLOADS": "never"}
-    venv = [uv, "venv", "--quiet", "--no-config", "--no-project", "--python", sys.executable, environment.folder]
+    venv: list[str | Path] = [
+        uv,
+        "venv",
+        "--quiet",
+        "--no-config",
+        "--no-project",
+        "--python",
+        sys.executable,
+        environment.folder,
+    ]
     _check(environment, run(venv, env=settings, timeout=120))
-    install = [uv, "pip", "install", "--quiet", "--no-config", "--python", environment.python, "--require-hashes"]
-    hashed = ["--only-binary", ":all:", "--no-deps", "--compile-bytecode", "-r", environment.lock]
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--no-config",
+        "--python",
+        environment.python,
+        "--require-hashes",
+    ]
+    hashed: list[str | Path] = ["--only-binary", ":all:", "--no-deps", "--compile-bytecode", "-r", environment.lock]
     _check(environment, run([*install, *hashed], env=settings, timeout=600))
 
 

@@ -110,11 +110,8 @@ def _run_checks(root: Path, names: Sequence[str], jobs: str, request: Request) -
     quick = [name for name in names if name not in stale]
     if quick:
         _nox(root, quick, "1", request)
-    # lock first: nothing is installed into an image from a lock that does not hold; smoke needs the image.
-    for group in (["lock"], [name for name in stale if name not in ("lock", "smoke")], ["smoke"]):
-        chosen = [name for name in group if name in stale]
-        if chosen:
-            _nox(root, chosen, jobs, request)
+    if stale:
+        _nox(root, stale, jobs, request)
 
 
 def run(root: Path, argv: Sequence[str]) -> int:

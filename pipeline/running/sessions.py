@@ -99,7 +99,7 @@ def _run_step(root: Path, step: str, options: tuple[str, ...], request: Request,
     if request.ci:
         command.append("--ci")
     # The whole environment goes on: attest needs the ambient identity, smoke the engine. -I shuts out PYTHON*.
-    code = subprocess.run([*command, "--", *options], cwd=root, check=False).returncode
+    code = subprocess.run([*command, *(["--", *options] if options else [])], cwd=root, check=False).returncode
     return code if code in (0, 1, 2, 3) else 3
 
 

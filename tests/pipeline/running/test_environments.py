@@ -24,7 +24,7 @@ def test_an_interrupted_environment_is_not_ready(clone):
     environment = environments.locate(clone, "test")
     (environment.folder / "bin").mkdir(parents=True)
     environment.python.touch()
-    assert not environment.ready
+    assert not environment.ready()
 
 
 def test_an_unknown_environment_is_refused(clone):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.files import sha256_file
 from pipeline.git import take_snapshot
 from pipeline.running import reuse
 from tests.support.repositories import commit_all, make_repository
@@ -41,7 +42,7 @@ def leave_pass(clone, step):
             "status": "passed",
             "finding": "fine",
             "evidence": [{"kind": "tests", "predicate": {"gatehouse_context": {"source": source}}}],
-            "artifacts": [{"path": "dist/report", "sha256": reuse.sha256_file(clone / "dist" / "report")}],
+            "artifacts": [{"path": "dist/report", "sha256": sha256_file(clone / "dist" / "report")}],
         },
     }
     (state / "steps").mkdir(parents=True, exist_ok=True)
