@@ -53,6 +53,11 @@ def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(extra or {})
 
 
+def engine_addresses() -> dict[str, str]:
+    """What the user's environment says of a container engine; the steps that use one get it from here alone."""
+    return {name: os.environ[name] for name in ("DOCKER_HOST", "XDG_RUNTIME_DIR") if name in os.environ}
+
+
 def run(
     command: Sequence[str | Path],
     *,
