@@ -1,0 +1,91 @@
+"""Finding a container engine: Docker's socket, or podman's compatible one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+CONNECT_SECONDS = 5
+CALL_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine that answered. ``name`` is ``docker`` or ``podman``, ``platform`` is ``linux/amd64``."""
+
+    address: str
+    name: str
+    version: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """``engine`` is None where none answered; ``reasons`` then says what was tried."""
+
+    engine: Engine | None
+    reasons: tuple[str, ...] = ()
+
+
+def addresses(environment: Mapping[str, str]) -> list[str]:
+    """Where an engine may answer, best first; DOCKER_HOST, where set, is the only one."""
+    if named := environment.get("DOCKER_HOST"):
+        return [named]
+    paths = ["/var/run/docker.sock"]
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        paths += [f"{runtime}/docker.sock", f"{runtime}/podman/podman.sock"]
+    return [f"unix://{path}" for path in [*paths, "/run/podman/podman.sock"]]
+
+
+def connect(address: str, *, timeout: float = CALL_SECONDS) -> "DockerClient":
+    """A client of the engine at ``address``; the caller closes it. Raises DockerException."""
+    import docker  # noqa: PLC0415 - 0.2 s that only the steps with an engine pay
+
+    return docker.DockerClient(base_url=address, version="auto", timeout=int(timeout))
+
+
+def find_engine(environment: Mapping[str, str]) -> Search:
+    """Ask each address in turn. ``environment`` is ``processes.engine_addresses()``."""
+    reasons = []
+    for address in addresses(environment):
+        found = _ask(address)
+        if isinstance(found, Engine):
+            return Search(found)
+        if found or "DOCKER_HOST" in environment:
+            reasons.append(f"{address}: {found or 'no such socket'}")
+    return Search(None, tuple(reasons) or ("no engine socket on this machine",))
+
+
+def _ask(address: str) -> Engine | str:
+    """The engine, or why there is none; empty where no socket is there."""
+    # A published port is on the engine's machine, so one over the network could not be asked anything.
+    if not address.startswith("unix://"):
+        return "only engines on this machine (unix://) are used"
+    if not Path(address.removeprefix("unix://")).exists():
+        return ""
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    try:
+        client = connect(address, timeout=CONNECT_SECONDS)
+    except DockerException as error:
+        return f"does not answer ({_cause(error)})"
+    try:
+        version = client.version()
+    except (DockerException, OSError) as error:
+        return f"does not answer ({_cause(error)})"
+    finally:
+        client.close()
+    names = " ".join(str(component.get("Name", "")) for component in version.get("Components") or ())
+    return Engine(
+        address=address,
+        name="podman" if "podman" in names.lower() else "docker",
+        version=str(version["Version"]),
+        platform=f"{version['Os']}/{version['Arch']}",
+    )
+
+
+def _cause(error: BaseException) -> str:
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

@@ -1,0 +1,285 @@
+"""Runs an unpacked image in namespaces of its own: user, mount, process, network, IPC and host name.
+
+A program, started by ``sandbox.py`` with ``python -I``: one thread, because unshare(2) of a user namespace refuses
+more. It reads a Plan as JSON on stdin, and writes a Report as JSON to stdout. Nothing outlives it: the service is
+process 1 of its namespace and is killed when this program dies, its mounts exist in its namespace alone.
+
+Sources: user_namespaces(7), mount_namespaces(7), pid_namespaces(7), pivot_root(2), prctl(2).
+"""
+
+import contextlib
+import ctypes
+import encodings.idna  # noqa: F401 - looked up by the first connection, when Python's own files may be out of reach
+import fcntl
+import json
+import os
+import platform
+import resource
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline.image.probes import Check, Target, ask, ended, wait_healthy
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 1024, 2048, 4096, 16384, 1 << 18, 1 << 21
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
+
+DEVICES = ("null", "zero", "full", "random", "urandom")
+MOUNT_POINTS = ("dev", "proc", "tmp")
+LOG_LIMIT = 64 * 1024 * 1024
+"""Bytes of any one file that the service may write, its log included."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    rootfs: str
+    arguments: list[str]
+    environment: dict[str, str]
+    directory: str
+    uid: int
+    gid: int
+    """Ids of the service inside."""
+    port: int
+    health: str
+    start_seconds: float
+    stop_seconds: float
+    log: str
+    parent: int
+    """Process id of the starter: when it dies, so does all of this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """``impossible`` says why this machine allows no such namespaces; ``broken`` why the image could not start."""
+
+    impossible: str = ""
+    broken: str = ""
+    checks: tuple[Check, ...] = ()
+
+
+class Impossible(Exception):
+    """The machine does not allow it; says nothing of the image."""
+
+
+class Broken(Exception):
+    """The image cannot be started."""
+
+
+def _call(what: str, result: int) -> None:
+    if result != 0:
+        raise Impossible(f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+def _unshare(flags: int, what: str) -> None:
+    _call(what, _libc.unshare(flags))
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    words = (source.encode(), target.encode(), kind.encode() if kind else None)
+    _call(f"mount {target}", _libc.mount(*words, ctypes.c_ulong(flags), options.encode() or None))
+
+
+def _prctl(what: str, option: int, value: int) -> None:
+    _call(what, _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+
+
+def _die_with(parent: int) -> None:
+    _prctl("parent-death signal", PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def _leave_root(uid: int, gid: int) -> None:
+    """Root becomes the service's own user first: namespaces of real root would still own the machine's files."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+        # A change of user makes /proc/self root's, and the id maps could not be written.
+        _prctl("dumpable", PR_SET_DUMPABLE, 1)
+
+
+def enter(uid: int, gid: int) -> None:
+    """Unshare all but the mount namespace, map the one user, bring the loopback up; raises Impossible."""
+    _leave_root(uid, gid)
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
+    _unshare(flags, "unshare user namespace")
+    try:
+        Path("/proc/self/setgroups").write_bytes(b"deny")
+        Path("/proc/self/uid_map").write_bytes(b"%d %d 1" % (uid, outer_uid))
+        Path("/proc/self/gid_map").write_bytes(b"%d %d 1" % (gid, outer_gid))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP | IFF_RUNNING))
+    except OSError as error:
+        raise Impossible(f"set up user namespace: {error.strerror}") from error
+
+
+def _kept_flags(path: str) -> int:
+    """Flags that a remount in a user namespace must repeat: the kernel locks them (mount_namespaces(7))."""
+    given = os.statvfs(path).f_flag
+    flags = given & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
+    return flags | (MS_RELATIME if given & 4096 else 0)
+
+
+def _devices() -> None:
+    _mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k")
+    for name in DEVICES:
+        os.close(os.open(f"dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
+        _mount(f"/dev/{name}", f"dev/{name}", None, MS_BIND)
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        os.symlink(target, f"dev/{name}")
+    _mount("tmpfs", "dev", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
+
+
+def change_root(name: str) -> None:
+    """Make the working directory, the folder ``name`` with an unpacked image, the root: read-only but for /tmp.
+
+    Raises Impossible, and Broken where the image has something else where a file system must be mounted.
+    """
+    _unshare(CLONE_NEWNS, "unshare mount namespace")
+    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    keep = _kept_flags(".")
+    _mount(".", ".", None, MS_BIND)
+    # "." is still the folder below that mount. Folders further up may be closed to this user, so no whole path.
+    os.chdir(f"../{name}")
+    for mount_point in MOUNT_POINTS:
+        if not stat.S_ISDIR(os.lstat(mount_point).st_mode):
+            raise Broken(f"/{mount_point} of the image: not a folder")
+    _devices()
+    _mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    _mount("tmpfs", "tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m")
+    _mount("none", ".", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | keep)
+    # pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one and is taken off.
+    _call("pivot_root", _libc.syscall(SYS_PIVOT_ROOT[platform.machine()], b".", b"."))
+    _call("umount old root", _libc.umount2(b".", MNT_DETACH))
+    os.chdir("/")
+
+
+def _give_up_privileges() -> None:
+    for capability in range(64):
+        if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
+            break  # past the last one that the kernel knows
+    _prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
+    # exec by an ordinary user drops the capabilities that this process holds in its namespace.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_LIMIT, LOG_LIMIT))
+
+
+def _orphaned(alive: int) -> bool:
+    """Whether the other end of the pipe ``alive`` is gone: seen from here the parent has no process id."""
+    watch = select.poll()
+    watch.register(alive, select.POLLIN)
+    return bool(watch.poll(0))
+
+
+def _become_service(plan: Plan, log: int) -> NoReturn:
+    """In the child: everything up to exec; raises Impossible, Broken or OSError."""
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    change_root(Path(plan.rootfs).name)
+    _give_up_privileges()
+    for number, descriptor in enumerate((nothing, log, log)):
+        os.dup2(descriptor, number)
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and exec would keep it so
+        signal.signal(ignored, signal.SIG_DFL)
+    try:
+        os.chdir(plan.directory)
+        os.execvpe(plan.arguments[0], plan.arguments, plan.environment)
+    except OSError as error:
+        raise Broken(f"{plan.arguments[0]} in {plan.directory}: {error.strerror}") from error
+
+
+def _child(plan: Plan, log: int, alive: int, words: int) -> NoReturn:
+    """What goes wrong is written to ``words``, which exec closes."""
+    try:
+        _prctl("parent-death signal", PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not _orphaned(alive):
+            _become_service(plan, log)
+    except Broken as error:
+        os.write(words, json.dumps({"broken": str(error)}).encode())
+    except Exception as error:  # noqa: BLE001 - a forked child must not return into its parent's code
+        os.write(words, json.dumps({"impossible": str(error)}).encode())
+    finally:
+        os._exit(127)
+
+
+def _wait(child: int, seconds: float) -> int | None:
+    """The exit code (128 + signal where one ended it), None where it still runs after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.02)
+
+
+def _alive(child: int) -> bool:
+    """Without collecting it."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def _questions(plan: Plan, child: int) -> list[Check]:
+    target = Target("127.0.0.1", plan.port, plan.health)
+    first = wait_healthy(target, plan.start_seconds, lambda: _alive(child))
+    if not first.passed:
+        return [first]
+    checks = [first, *ask(target)]
+    if _alive(child):
+        os.kill(child, signal.SIGTERM)
+    return [*checks, ended(_wait(child, plan.stop_seconds), plan.stop_seconds)]
+
+
+def _start(plan: Plan, log: int) -> tuple[int, bytes]:
+    """The child's process id, and what it said before exec (nothing, where all went well)."""
+    alive, mine = os.pipe()
+    said, words = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(mine)
+        _child(plan, log, alive, words)
+    os.close(alive)
+    os.close(words)
+    with os.fdopen(said, "rb") as file:
+        return child, file.read()
+
+
+def run(plan: Plan) -> Report:
+    os.chdir(plan.rootfs)
+    log = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        enter(plan.uid, plan.gid)
+    except Impossible as error:
+        return Report(impossible=str(error))
+    _die_with(plan.parent)  # again: the change of user took it back
+    child, problem = _start(plan, log)
+    try:
+        return Report(**json.loads(problem)) if problem else Report(checks=tuple(_questions(plan, child)))
+    finally:
+        # Process 1 of its namespace: with it everything that it started ends.
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def main() -> None:
+    plan = Plan(**json.load(sys.stdin))
+    _die_with(plan.parent)
+    json.dump(asdict(run(plan)), sys.stdout)

@@ -1,0 +1,86 @@
+"""A root file system of a few megabytes made from the running Python, with an HTTP service that can misbehave."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SERVICE = '''
+import http.server, os, signal, sys, time
+
+mode = sys.argv[2] if len(sys.argv) > 2 else ""
+print("mode", mode, "\\x1b[31mred", flush=True)
+if mode == "crash":
+    raise SystemExit("cannot start: no database")
+if mode == "orphan" and not os.fork():
+    time.sleep(600)
+
+
+def facts():
+    status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+    found = {"pid": os.getpid(), "uid": os.getuid(), "root": sorted(os.listdir("/")), "env": dict(os.environ)}
+    found |= {name: status[name].strip() for name in ("NoNewPrivs", "CapEff", "CapBnd")}
+    for name, path in (("root_writable", "/new"), ("tmp_writable", "/tmp/new"), ("sys_writable", "/proc/sys/kernel/core_pattern")):
+        try:
+            open(path, "a").close()
+            found[name] = True
+        except OSError:
+            found[name] = False
+    found["interfaces"] = [line.split(":")[0].strip() for line in list(open("/proc/net/dev"))[2:]]
+    return found
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, body = 200, b"fine"
+        if self.path == "/healthz" and mode == "sick":
+            status = 503
+        if self.path.startswith("/gatehouse") or mode == "broken-root":
+            status, body = (500 if mode.startswith("broken") else 404), b"no"
+        if mode == "traceback":
+            body = b"Traceback (most recent call last)"
+        self.send_response(status)
+        if mode != "sniffing":
+            self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(body)
+
+    if mode == "trace":
+        do_TRACE = do_GET
+
+
+def stop(*_):
+    if mode != "stubborn":
+        os._exit(3 if mode == "bad-exit" else 0)
+
+
+signal.signal(signal.SIGTERM, stop)
+print(facts(), flush=True)
+http.server.HTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
+'''
+
+_LIST = """
+import encodings.idna, http.server, os, signal, subprocess, sys, time
+print(sys.prefix)
+print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
+"""
+
+
+def make_rootfs(folder: Path) -> list[str]:
+    """Fill ``folder``; gives the command that starts the service, which takes a port and a mode."""
+    python = os.path.realpath(sys.executable)
+    done = subprocess.run([python, "-I", "-S", "-c", _LIST], capture_output=True, text=True, check=True)
+    prefix, *modules = done.stdout.splitlines()
+    libraries = {word for name in (python, *modules) if not name.endswith(".py") for word in _libraries(name)}
+    for name in {python, *modules, *libraries, f"{prefix}/lib/python3.{sys.version_info.minor}/os.py"}:
+        target = folder / name.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, target)
+    (folder / "service.py").write_text(SERVICE)
+    return [python, "-I", "-S", "/service.py"]
+
+
+def _libraries(program: str) -> list[str]:
+    done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+    return [word for word in done.stdout.split() if word.startswith("/")]
