@@ -182,8 +182,9 @@ class Sbom(Document):
 
     @property
     def context(self) -> Context:
-        for item in self.metadata.get("properties", []):
-            if item.get("name") == CONTEXT_PROPERTY:
+        properties = self.metadata.get("properties")
+        for item in properties if isinstance(properties, list) else []:
+            if isinstance(item, dict) and item.get("name") == CONTEXT_PROPERTY:
                 return parse(Context, str(item.get("value", "")).encode(), what="sbom context")
         raise CannotEvaluate(
             "document.shape",
