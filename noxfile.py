@@ -10,7 +10,7 @@ import nox
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from pipeline.running import request, sessions  # noqa: E402 - the root must be on the path first
+from pipeline.running import environments, request, sessions  # noqa: E402 - the root must be on the path first
 
 nox.options.default_venv_backend = "none"  # environments are made from hash-locked files, not by nox
 nox.options.sessions = ["promote"]  # and so everything that it requires
@@ -20,6 +20,15 @@ def _step(session: nox.Session, name: str) -> None:
     code = sessions.run_session(ROOT, name, session.posargs, request.current(), session.log)
     if code != 0:
         session.error(f"{name}: exit code {code}")
+
+
+def _python(session: nox.Session, environment: str, *arguments: str) -> None:
+    python = environments.ensure(ROOT, environment, session.log).python
+    session.run(str(python), *arguments, external=True)
+
+
+def _gatehouse(session: nox.Session, *arguments: str) -> None:
+    _python(session, "pipeline", "-I", str(ROOT / "pipeline" / "__main__.py"), *arguments)
 
 
 @nox.session(allow_parallel=True)
@@ -98,3 +107,35 @@ def verify(session: nox.Session) -> None:
 def promote(session: nox.Session) -> None:
     """Promote to development, or to the environment named behind `--`."""
     _step(session, "promote")
+
+
+@nox.session
+def trust(session: nox.Session) -> None:
+    """Fetch the public Sigstore trust root anew; `-- check` only looks at the vendored one."""
+    _gatehouse(session, "trust", *(session.posargs or ["refresh"]))
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Write dist/report.html for the last run."""
+    _gatehouse(session, "report", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the generated tables of the documents; a test fails where they are stale."""
+    _python(session, "pipeline", "-m", "pipeline.report.documents", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the main job and the gate, each beside its alternative in one run; prints, never judges."""
+    for benchmark in sorted((ROOT / "benchmarks").glob("*.py")):
+        if not session.posargs or benchmark.stem in session.posargs:
+            _python(session, "test", str(benchmark))
+
+
+@nox.session
+def full(session: nox.Session) -> None:
+    """The whole suite with long fuzzing and repetition."""
+    _python(session, "test", "-m", "pytest", "-m", "full or not full", "--hypothesis-profile=full", *session.posargs)

@@ -203,19 +203,63 @@ def _unexpected(state: Path, name: str, error: BaseException) -> CannotEvaluate:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from pipeline import settings
+    from pipeline.gate.verify_command import print_judgement, verify_image
+    from pipeline.store.opening import open_store
+
+    _use_system_certificates()
+    root = _root()
+    state = root / ".gatehouse"
+    loaded = settings.load(root)
+    if arguments.registry:
+        loaded = settings.with_registry(loaded, arguments.registry)
+    judgement = verify_image(
+        open_store(loaded.store.registry, state),
+        arguments.image,
+        arguments.environment,
+        arguments.policy or root / "policies",
+        arguments.at or datetime.now(UTC),
+        state,
+    )
+    print_judgement(judgement, sys.stdout, style=arguments.format)
+    return judgement.exit_code
 
 
 def _policy(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from pipeline.gate.verify_command import check_policies
+
+    print(check_policies(arguments.policy or _root() / "policies"))
+    return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from pipeline.report.command import write_reports
+
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    write_reports(
+        _root(),
+        sys.stdout,
+        style=arguments.format,
+        no_color=bool(os.environ.get("NO_COLOR")),
+        summary=Path(summary) if summary else None,
+    )
+    return 0
 
 
 def _trust(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from pipeline.signing import refresh, trust, vendored
+
+    folder = _root() / "policies" / "trust"
+    now = datetime.now(UTC)
+    if arguments.action == "refresh":
+        _use_system_certificates()
+        refreshed = refresh.refresh_public(folder, today=now.date())
+        print(f"trust: {', '.join(refreshed.changed) or 'nothing'} changed")
+    public = vendored.load_public(folder, now)
+    for line in trust.warnings(trust.load_trusted_root(public.trusted_root, what="public Sigstore", now=now), now):
+        _say(f"warning: {line}")
+    print(f"trust: public Sigstore root of {vendored.read_vendored(folder).taken}, unchanged since and current")
+    return 0
 
 
 def main(argv: Sequence[str]) -> int:

@@ -4,6 +4,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The default suite tries few examples; `nox -s full` many. Neither is timed: machines differ.
+settings.register_profile("default", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("full", max_examples=10_000, deadline=None)
+settings.load_profile("default")
 
 ROOT = Path(__file__).parent.parent
 
