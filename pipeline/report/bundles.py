@@ -1,6 +1,6 @@
 """What the bundles below ``dist/bundles`` say of themselves, for the evidence table.
 
-Nothing is verified here, and nothing is decided by it: that is the gate's, whose verdicts stand beside the table.
+Nothing is verified here, and nothing is decided by it: that is the gate's, and the table says which it verified.
 """
 
 import base64

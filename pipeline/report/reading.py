@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.report.bundles import read_bundles
 from pipeline.report.run import (
     STOPPED,
     Audit,
+    Bundle,
     Component,
     Finding,
     Image,
@@ -28,8 +30,6 @@ from pipeline.report.run import (
 )
 from pipeline.settings import Settings
 
-ENVIRONMENTS = ("development", "staging", "production")
-"""Their order; one that a policy adds comes behind, by name."""
 _PURL = re.compile(r"pkg:([a-z]+)/")
 
 
@@ -55,11 +55,23 @@ def read_records(root: Path) -> dict[str, StepRecord]:
     return {r.step: r for r in records if r.context is None or r.context.source == source}
 
 
+def environment_names(root: Path) -> list[str]:
+    """The environments in the order of promotion, as the policy names them; none where it cannot be read.
+
+    Only the order is taken from here: whether the policy holds is the gate's to say, and its verdicts say it.
+    """
+    try:
+        parsed = tomllib.loads((root / "policies" / "environments.toml").read_text(encoding="utf-8"))
+        return [str(environment["name"]) for environment in parsed["environment"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def read_verdicts(root: Path, run: RunList) -> list[Verdict]:
     """The verdicts of this run, earlier environments first; one left from an earlier run is not shown as its result."""
     paths = (root / "dist" / "verdicts").glob("*.json")
     verdicts = [parse(Verdict, path.read_bytes(), what=f"verdict {path.name}") for path in sorted(paths)]
-    order = {name: place for place, name in enumerate(ENVIRONMENTS)}
+    order = {name: place for place, name in enumerate(environment_names(root))}
     fresh = [verdict for verdict in verdicts if _epoch(verdict.time) >= int(run.started)]
     return sorted(fresh, key=lambda v: (order.get(v.environment, len(order)), v.environment))
 
@@ -177,13 +189,23 @@ def _artifacts(root: Path, records: dict[str, StepRecord]) -> list[Artifact]:
     return [named[path] for path in sorted(named) if path.startswith("dist/") and (root / path).is_file()]
 
 
-def _next(steps: Sequence[Step], verdicts: Sequence[Verdict], image: Image | None) -> str:
+def _bundles(root: Path, verdicts: Sequence[Verdict]) -> list[Bundle]:
+    times = {item.digest: item.time for verdict in verdicts for item in verdict.evidence if item.time}
+    found = read_bundles(root / "dist" / "bundles")
+    return [bundle.model_copy(update={"verified": times.get(bundle.digest, "")}) for bundle in found]
+
+
+def _allowed(root: Path, verdicts: Sequence[Verdict]) -> bool:
+    """The first environment of the policy says yes; of a policy that cannot be read nobody knows the first."""
+    first = next(iter(environment_names(root)), None)
+    return any(verdict.environment == first and verdict.result == "PASSED" for verdict in verdicts)
+
+
+def _next(steps: Sequence[Step], image: Image | None, *, allowed: bool) -> str:
     stopped = [step.name for step in steps if step.result in STOPPED]
     if stopped:
         return f"scripts/pipeline {stopped[0]}"
-    if image is None or not verdicts or verdicts[0].result != "PASSED":
-        return "scripts/pipeline"
-    return f"docker load -i {image.archive}" if image.archive else "scripts/pipeline"
+    return f"docker load -i {image.archive}" if allowed and image and image.archive else "scripts/pipeline"
 
 
 def read_run(root: Path, settings: Settings) -> Run:
@@ -204,12 +226,12 @@ def read_run(root: Path, settings: Settings) -> Run:
         steps=steps,
         image=image,
         verdicts=verdicts,
-        bundles=read_bundles(root / "dist" / "bundles"),
+        bundles=_bundles(root, verdicts),
         components=_components(records),
         audit=_audit(records),
         artifacts=_artifacts(root, records),
-        accepted=bool(verdicts) and verdicts[0].result == "PASSED" and not any(s.result in STOPPED for s in steps),
-        next=_next(steps, verdicts, image),
+        accepted=_allowed(root, verdicts) and not any(step.result in STOPPED for step in steps),
+        next=_next(steps, image, allowed=_allowed(root, verdicts)),
     )
 
 

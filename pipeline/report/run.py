@@ -57,6 +57,15 @@ class Refusal(BaseModel):
     kind: str | None = None
 
 
+class Verified(BaseModel):
+    """A bundle that the gate looked at; ``time`` is None where it did not verify."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    digest: str
+    time: str | None = None
+
+
 class Verdict(BaseModel):
     """``dist/verdicts/<environment>.json``, the fields that the report shows."""
 
@@ -69,11 +78,12 @@ class Verdict(BaseModel):
     refusals: list[Refusal]
     warnings: list[Refusal] = Field(default_factory=list)
     levels: list[str] = Field(default_factory=list)
+    evidence: list[Verified] = Field(default_factory=list)
     time: str
 
 
 class Bundle(Document):
-    """A signed statement below ``dist/bundles``: ``digest`` is the SHA-256 of the file. Shown, not verified here."""
+    """A signed statement below ``dist/bundles``: ``digest`` is the SHA-256 of the file."""
 
     file: str
     digest: str
@@ -83,6 +93,8 @@ class Bundle(Document):
     result: str = ""
     """What the predicate itself says: PASSED, WARNED or FAILED, empty where it says nothing."""
     platform: str = ""
+    verified: str = ""
+    """The time that the gate verified, in RFC 3339; empty where no verdict of this run rests on the bundle."""
 
 
 class Platform(Document):

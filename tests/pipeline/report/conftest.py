@@ -23,6 +23,7 @@ from pipeline.settings import Settings
 IMAGE = Digest.of(b"the image")
 STARTED = 1_790_000_000
 TIME = "2026-09-21T14:13:40Z"
+ENVIRONMENTS = (b"development", b"staging", b"production")
 SIGNER = "pipeline@gatehouse.localhost"
 ISSUER = "http://127.0.0.1:45678/oidc"
 
@@ -258,12 +259,15 @@ def write_run(root: Path) -> None:
         write(root / f".gatehouse/steps/{name}.json", record)
         for artifact in item.get("artifacts", []):
             write(root / artifact["path"], b"content")
-    for environment in ("production", "staging", "development"):
-        write(root / f"dist/verdicts/{environment}.json", verdict(environment))
     der = certificate()
-    write(root / "dist/bundles/sbom.json", bundle(Kind.SBOM, SBOM, certificate_der=der))
+    sbom = bundle(Kind.SBOM, SBOM, certificate_der=der)
+    write(root / "dist/bundles/sbom.json", sbom)
     tests = {"result": "PASSED", "configuration": [{"name": "pytest"}]}
     write(root / "dist/bundles/tests.json", bundle(Kind.TESTS, tests, certificate_der=der))
+    seen = [{"digest": str(Digest.of(sbom)), "kind": "sbom", "signer": SIGNER, "time": TIME, "platform": None}]
+    write(root / "policies/environments.toml", b"".join(b'[[environment]]\nname = "%s"\n' % e for e in ENVIRONMENTS))
+    for environment in ENVIRONMENTS:
+        write(root / f"dist/verdicts/{environment.decode()}.json", verdict(environment.decode(), evidence=seen))
 
 
 def run_list(results: Mapping[str, str]) -> dict[str, Any]:

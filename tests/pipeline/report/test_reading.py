@@ -32,6 +32,25 @@ def test_environments_come_in_their_order_not_by_name(run):
     assert [verdict.environment for verdict in run.verdicts] == ["development", "staging", "production"]
 
 
+def test_the_order_is_the_policys(root, reread):
+    order = "".join(f'[[environment]]\nname = "{name}"\n' for name in ("production", "development"))
+    (root / "policies/environments.toml").write_text(order)
+    run = reread()
+    assert [verdict.environment for verdict in run.verdicts] == ["production", "development", "staging"]
+    assert not run.accepted
+
+
+def test_under_a_policy_that_cannot_be_read_nothing_is_accepted(root, reread):
+    (root / "policies/environments.toml").write_text("[[environment")
+    run = reread()
+    assert len(run.verdicts) == 3
+    assert not run.accepted
+
+
+def test_a_bundle_is_verified_only_where_a_verdict_of_this_run_says_so(run):
+    assert {bundle.kind: bundle.verified for bundle in run.bundles} == {"sbom": "2026-09-21T14:13:40Z", "tests": ""}
+
+
 def test_an_accepted_run_says_how_to_use_the_image(run):
     assert run.accepted
     assert run.next == "docker load -i dist/image.tar"
