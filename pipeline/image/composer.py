@@ -1,0 +1,273 @@
+"""The image from its locks, its Dockerfile and its source: the same bytes on every machine, without an engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.git import Snapshot, take_snapshot
+from pipeline.image import base_lock
+from pipeline.image.archive import PlatformImage, Written, gunzip, read_tree, write_archive
+from pipeline.image.base_layer import lay_out
+from pipeline.image.base_packages import BaseLock, Package
+from pipeline.image.bytecode import compile_sources, host_architecture
+from pipeline.image.context import IGNORE, copied, ignore, read_context
+from pipeline.image.dockerfile import NAME, Recipe, read
+from pipeline.image.downloads import Wanted, fetch_all
+from pipeline.image.layer import Entry, Packed, Tree, folder, pack
+from pipeline.image.layer_cache import LayerCache
+from pipeline.image.mirrors import find_mirrors
+from pipeline.image.wheel_files import read_wheel
+from pipeline.image.wheels import LOCK, Locked, Wheel, fetch_wheels, for_image, locked_wheels
+from pipeline.model.context import Source
+from pipeline.model.errors import CannotEvaluate, Refused
+from pipeline.settings import Settings
+
+#: What FROM names when the base is the locked one.
+BASE_IMAGE = "locked-base"
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+Architecture = Literal["amd64", "arm64"]
+
+
+def _quiet(_: str) -> None:
+    """Harmless default for progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Where the composer works. ``pip`` is a Python that has pip; ``pip_environment`` says which index it asks."""
+
+    root: Path
+    cache: Path
+    pip: Path
+    pip_environment: Mapping[str, str] = field(default_factory=dict)
+    say: Callable[[str], None] = _quiet
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A finished archive, and what went into it, per platform."""
+
+    written: Written
+    recipe: Recipe
+    packages: dict[str, list[Package]]
+    wheels: dict[str, list[Wheel]]
+
+
+def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -> Composed:
+    """Build ``archive`` for every platform of the settings.
+
+    Raises Refused, Misuse and CannotEvaluate with the codes of the parts: ``base.*``, ``lock.*``, ``wheel*.*``,
+    ``dockerfile.*``, ``context.*``, ``download.*``, ``source.changed``, ``files.*``.
+    """
+    snapshot = take_snapshot(shop.root)
+    if snapshot.tree != source.tree:
+        raise CannotEvaluate(
+            "source.changed",
+            f"work tree: changed since the run began (got tree {snapshot.tree[:12]}, expected {source.tree[:12]})",
+            fix="run the pipeline again, and let the work tree rest while it runs",
+        )
+    recipe, app = read_app(shop.root, settings, snapshot)
+    lock = base_lock.require(shop.root, settings)
+    locked = locked_wheels(_read_lock(shop.root))
+    images, packages, wheels = [], {}, {}
+    for platform in sorted(settings.image.platforms):
+        build = _PlatformBuild(shop, settings, lock, _architecture(platform))
+        chosen = build.fetch(locked)
+        layers = [build.base(), build.dependencies(chosen), pack(_app_tree(recipe, app), time=source.committed)]
+        config = image_config(platform, recipe, layers, settings=settings, source=source)
+        images.append(PlatformImage(platform, config, layers))
+        packages[platform] = list(lock.packages[build.architecture])
+        wheels[platform] = list(chosen)
+    shop.say("writing the archive")
+    written = write_archive(archive, images, name=settings.app.name, tag=settings.app.version)
+    return Composed(written, recipe, packages, wheels)
+
+
+def read_app(root: Path, settings: Settings, snapshot: Snapshot) -> tuple[Recipe, dict[str, Entry]]:
+    """What the Dockerfile says, and the entries that its COPY lines bring."""
+    context = read_context(root, settings.app.directory, snapshot)
+    if NAME not in context:
+        raise Refused(
+            "dockerfile.missing",
+            f"{settings.app.directory}/{NAME}: not found (got no such file among those that git sees, expected it)",
+            fix="add it, or correct `[app] directory` in pipeline.toml",
+        )
+    recipe = read(_text(context[NAME], NAME), {"BASE_IMAGE": BASE_IMAGE})
+    if recipe.base != BASE_IMAGE:
+        raise _other_base(recipe.base)
+    if not recipe.user:
+        raise Refused(
+            "image.root-user",
+            f"{NAME}: no user (got none, expected USER with numbers that are not 0)",
+            fix="add `USER 65532:65532`",
+        )
+    patterns = _text(context[IGNORE], IGNORE) if IGNORE in context else ""
+    return recipe, copied(ignore(context, patterns), recipe.copies)
+
+
+def _other_base(base: str) -> Refused:
+    if "@sha256:" not in base:
+        return Refused(
+            "dockerfile.base-without-digest",
+            f"{NAME}: FROM a base without a digest (got {base}, expected ${{BASE_IMAGE}} or name@sha256:...)",
+            fix="write `ARG BASE_IMAGE` and `FROM ${BASE_IMAGE}`, or name the image by its digest",
+        )
+    return Refused(
+        "dockerfile.foreign-base",
+        f"{NAME}: FROM an image that the composer does not have (got {base}, expected ${{BASE_IMAGE}})",
+        fix='write `ARG BASE_IMAGE` and `FROM ${BASE_IMAGE}`, or set `[image] builder = "engine"` in pipeline.toml',
+    )
+
+
+def _text(entry: Entry, name: str) -> str:
+    try:
+        return entry.content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(
+            "dockerfile.encoding",
+            f"{name}: not text (got {error.reason} at byte {error.start}, expected UTF-8)",
+            fix=f"save {name} as UTF-8",
+        ) from error
+
+
+def _read_lock(root: Path) -> str:
+    try:
+        return (root / LOCK).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotEvaluate(
+            "lock.missing",
+            f"{LOCK}: not readable (got {error}, expected the locked dependencies)",
+            fix="make it with `nox -s lock -- update`",
+        ) from error
+
+
+def _architecture(platform: str) -> Architecture:
+    return "arm64" if platform.endswith("/arm64") else "amd64"
+
+
+def _app_tree(recipe: Recipe, app: Tree) -> Tree:
+    # WORKDIR makes its folder where no COPY did.
+    directory = recipe.directory.strip("/")
+    return {**({directory: folder()} if directory else {}), **app}
+
+
+class _PlatformBuild:
+    """The two lower layers of one platform, made or found."""
+
+    def __init__(self, shop: Workshop, settings: Settings, lock: BaseLock, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self._shop = shop
+        self._settings = settings
+        self._lock = lock
+        self._python = lock.python()
+        self._layers = LayerCache(shop.cache / "layers")
+        self._trees: dict[str, Tree] = {}
+
+    def fetch(self, locked: list[Locked]) -> dict[Wheel, Path]:
+        return fetch_wheels(
+            for_image(locked, architecture=self.architecture, python=self._python),
+            architecture=self.architecture,
+            python=self._python,
+            cache=self._shop.cache / "wheels",
+            pip=self._shop.pip,
+            pip_environment=self._shop.pip_environment,
+            say=self._shop.say,
+        )
+
+    def _base_key(self, architecture: Architecture) -> str:
+        digests = [package.sha256 for package in self._lock.packages[architecture]]
+        return self._layers.key({"base": architecture, "packages": digests, "time": self._lock.time})
+
+    def base(self) -> Packed:
+        return self._layers.get_or_make(self._base_key(self.architecture), self._make_base, time=self._lock.time)
+
+    def dependencies(self, wheels: Mapping[Wheel, Path]) -> Packed:
+        """The wheels, with the time of the newest file in them: a function of the lock alone, like the base's."""
+        key = self._layers.key(
+            {
+                "dependencies": self.architecture,
+                "wheels": sorted(wheel.sha256 for wheel in wheels),
+                # Byte code is the host's interpreter's.
+                "base": self._base_key(host_architecture()),
+            }
+        )
+        found = self._layers.get(key)
+        if found:
+            return found
+        unpacked = [read_wheel(path) for _, path in sorted(wheels.items(), key=lambda item: item[0].filename)]
+        time = max((wheel.time for wheel in unpacked), default=self._lock.time)
+        return self._layers.get_or_make(key, lambda: self._make_dependencies(unpacked), time=time)
+
+    def _packages(self, architecture: Architecture) -> dict[str, Entry]:
+        packages = self._lock.packages[architecture]
+        mirrors = find_mirrors(self._settings.base)
+        wanted = [
+            Wanted(f"{p.name} {p.version}", p.sha256, p.size, mirrors.addresses(p.path, self._lock.snapshot))
+            for p in packages
+        ]
+        files = fetch_all(wanted, self._shop.cache / "debs", say=self._shop.say)
+        self._shop.say(f"laying out {len(packages)} packages for {architecture}")
+        return lay_out({package: files[package.sha256] for package in packages}, architecture=architecture)
+
+    def _make_base(self) -> Tree:
+        tree = self._packages(self.architecture)
+        host = host_architecture()
+        system = tree if self.architecture == host else self._packages(host)
+        self._shop.say("compiling the standard library")
+        return tree | compile_sources(tree, system, python=self._python)
+
+    def _make_dependencies(self, unpacked: list[Any]) -> Tree:
+        tree: dict[str, Entry] = {}
+        for wheel in unpacked:
+            placed = {f"usr/local/lib/python{self._python}/dist-packages/{path}": e for path, e in wheel.files.items()}
+            placed |= {f"usr/local/{path}": entry for path, entry in wheel.shared.items()}
+            both = sorted(tree.keys() & placed.keys())
+            if both:
+                raise Refused(
+                    "wheel.overlap",
+                    f"{both[0]}: in two wheels (got a second one, expected one owner of each file)",
+                    fix="lock only one of the packages that bring it",
+                )
+            tree |= placed
+        host = host_architecture()
+        base = LayerCache(self._shop.cache / "layers").get(self._base_key(host))
+        system = read_tree(gunzip(base.content)) if base else self._packages(host)
+        return tree | compile_sources(tree, system, python=self._python)
+
+
+def image_config(
+    platform: str, recipe: Recipe, layers: list[Packed], *, settings: Settings, source: Source
+) -> dict[str, Any]:
+    """The image's configuration (OCI ``config.md``); the tree's label gives every source tree its own digest."""
+    system, _, architecture = platform.partition("/")
+    created = f"{datetime.fromtimestamp(source.committed, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    steps = ("locked Debian packages", "locked wheels", f"{NAME}: COPY")
+    config = {
+        "User": recipe.user,
+        "WorkingDir": recipe.directory,
+        "Env": [f"{name}={value}" for name, value in {**_ENVIRONMENT, **recipe.environment}.items()],
+        "Entrypoint": list(recipe.entrypoint),
+        "Cmd": list(recipe.command),
+        "ExposedPorts": {port: {} for port in recipe.ports},
+        "StopSignal": recipe.stop_signal,
+        "Labels": {
+            **recipe.labels,
+            "org.opencontainers.image.title": settings.app.name,
+            "org.opencontainers.image.version": settings.app.version,
+            "org.opencontainers.image.revision": source.commit,
+            "org.opencontainers.image.source": source.uri.removeprefix("git+"),
+            "dev.gatehouse.tree": source.tree,
+        },
+    }
+    return {
+        "created": created,
+        "architecture": architecture,
+        "os": system,
+        **({"variant": "v8"} if architecture == "arm64" else {}),
+        "config": {name: value for name, value in config.items() if value},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [{"created": created, "created_by": f"gatehouse: {step}"} for step in steps],
+    }
+

@@ -1,0 +1,146 @@
+"""The build context: the files that git sees below the application's folder, less those of ``.dockerignore``."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.git import Snapshot
+from pipeline.image.dockerfile import NAME, Copy
+from pipeline.image.layer import Entry, Kind
+from pipeline.model.errors import CannotEvaluate, Refused
+
+IGNORE = ".dockerignore"
+_MODES = {"100644": (Kind.FILE, 0o644), "100755": (Kind.FILE, 0o755), "120000": (Kind.LINK, 0o777)}
+
+Context = Mapping[str, Entry]
+"""Path below the context to file or link."""
+
+
+def read_context(root: Path, directory: str, snapshot: Snapshot) -> dict[str, Entry]:
+    """Every file and link of ``snapshot`` below ``directory``, each held against its hash in the snapshot.
+
+    Raises CannotEvaluate (``source.changed``) for a file that is no longer the snapshot's, Refused
+    (``context.submodule``, ``context.link``).
+    """
+    prefix = f"{directory}/"
+    found = {}
+    for path, stage in snapshot.files.items():
+        if path.startswith(prefix):
+            mode, blob = stage.split()
+            found[path.removeprefix(prefix)] = _entry(root, path, mode, blob)
+    for path, entry in found.items():
+        if entry.kind is Kind.LINK:
+            _check_link(path, entry.target)
+    return found
+
+
+def _entry(root: Path, path: str, mode: str, blob: str) -> Entry:
+    if mode not in _MODES:
+        raise Refused(
+            "context.submodule",
+            f"{path}: not a file (got git mode {mode}, expected a file or a link)",
+            fix="move the submodule out of the application's folder, or copy its files into it",
+        )
+    kind, bits = _MODES[mode]
+    try:
+        content = os.fsencode(os.readlink(root / path)) if kind is Kind.LINK else (root / path).read_bytes()
+    except OSError as error:
+        raise _changed(path, error.strerror or str(error)) from error
+    algorithm = "sha1" if len(blob) == 40 else "sha256"
+    got = hashlib.new(algorithm, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if got != blob:
+        raise _changed(path, f"git blob {got[:12]}")
+    return Entry(kind, bits, target=os.fsdecode(content)) if kind is Kind.LINK else Entry(kind, bits, content)
+
+
+def _changed(path: str, got: str) -> CannotEvaluate:
+    return CannotEvaluate(
+        "source.changed",
+        f"{path}: not the file that git listed (got {got}, expected the listed content)",
+        fix="let the work tree rest while the image is built, without line-ending or other filters on these files",
+    )
+
+
+def _check_link(path: str, target: str) -> None:
+    parts = [*path.split("/")[:-1], *target.split("/")]
+    depth = 0
+    for part in parts:
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0 or target.startswith("/"):
+            raise Refused(
+                "context.link",
+                f"{path}: a link out of the build context (got {target!r}, expected a relative path inside)",
+                fix="replace the link by the file that it points to",
+            )
+
+
+def ignore(context: Context, patterns: str) -> dict[str, Entry]:
+    """What ``.dockerignore`` leaves, its last matching pattern deciding (Dockerfile reference, ".dockerignore")."""
+    rules = [rule for line in patterns.splitlines() if (rule := _rule(line.strip()))]
+    return {path: entry for path, entry in context.items() if not _ignored(path, rules)}
+
+
+def _rule(line: str) -> tuple[bool, re.Pattern[str]] | None:
+    if not line or line.startswith("#"):
+        return None
+    keep = line.startswith("!")
+    pattern = line.removeprefix("!").strip().strip("/").removeprefix("./")
+    return keep, re.compile(_expression(pattern))
+
+
+def _expression(pattern: str) -> str:
+    """Go's ``filepath.Match`` and ``**`` as a regular expression over whole paths."""
+    parts = []
+    for token in re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|\\.|.", pattern):
+        special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token)
+        is_class = token.startswith("[") and token.endswith("]") and len(token) > 2
+        parts.append(special or (token if is_class else re.escape(token[-1])))
+    return "".join(parts)
+
+
+def _ignored(path: str, rules: Sequence[tuple[bool, re.Pattern[str]]]) -> bool:
+    parts = path.split("/")
+    ancestors = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    ignored = False
+    for keep, expression in rules:
+        if any(expression.fullmatch(ancestor) for ancestor in ancestors):
+            ignored = not keep
+    return ignored
+
+
+def copied(context: Context, copies: Sequence[Copy]) -> dict[str, Entry]:
+    """The entries that the COPY instructions put into the image, by path without leading slash.
+
+    Raises Refused (``dockerfile.outside-context``, ``dockerfile.no-source``).
+    """
+    tree: dict[str, Entry] = {}
+    for copy in copies:
+        for source in copy.sources:
+            for path, entry in _copy_one(context, copy, source).items():
+                tree[path] = Entry(entry.kind, entry.mode, entry.content, entry.target, copy.owner)
+    return tree
+
+
+def _copy_one(context: Context, copy: Copy, source: str) -> dict[str, Entry]:
+    parts = [part for part in source.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise Refused(
+            "dockerfile.outside-context",
+            f"{NAME}:{copy.line}: COPY from outside the context (got {source}, expected a path below the folder of "
+            f"the {NAME})",
+            fix="move what is to be copied into the application's folder",
+        )
+    target, name = copy.target.strip("/"), "/".join(parts)
+    if name in context:
+        return {f"{target}/{parts[-1]}".strip("/") if copy.into else target: context[name]}
+    below = f"{name}/" if name else ""
+    found = {f"{target}/{path.removeprefix(below)}".strip("/"): e for path, e in context.items() if path.startswith(below)}
+    if not found:
+        raise Refused(
+            "dockerfile.no-source",
+            f"{NAME}:{copy.line}: nothing to copy (got {source}, expected a file that git sees and {IGNORE} leaves)",
+            fix="add the file to the application's folder, un-ignore it, or correct the line",
+        )
+    return found

@@ -1,0 +1,304 @@
+"""A strict reader of Dockerfiles without RUN: what it does not know it refuses, where an engine would guess.
+
+Source: Dockerfile reference of BuildKit; tests hold this reading against BuildKit's own parser.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.model.errors import GatehouseError, Misuse, Refused
+
+NAME = "Dockerfile"
+_WORD = re.compile(r"""(?:[^\s"'\\]|"[^"\\]*"|'[^']*')+""")
+_PAIR = re.compile(r"""([A-Za-z_][A-Za-z0-9_.-]*)=(?:"([^"\\]*)"|'([^']*)'|([^\s"'\\]*))""")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*)|(.?))")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction. ``words`` are its arguments: of an exec form the array's strings, else as written."""
+
+    line: int
+    keyword: str
+    flags: tuple[str, ...]
+    words: tuple[str, ...]
+    is_array: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """``sources`` are below the build context, ``target`` is absolute; ``into`` says that it names a folder."""
+
+    line: int
+    sources: tuple[str, ...]
+    target: str
+    into: bool
+    owner: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a Dockerfile says, with every variable replaced. ``base`` is FROM's image."""
+
+    base: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    directory: str = "/"
+    ports: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    stop_signal: str = ""
+    copies: tuple[Copy, ...] = ()
+
+
+def _refuse(line: int, got: str, expected: str, *, code: str = "dockerfile.unsupported", fix: str = "") -> Refused:
+    message = f"{NAME}:{line}: not read by the composer (got {got[:200]}, expected {expected})"
+    return Refused(code, message, fix=fix or f"write line {line} in that form")
+
+
+def parse(text: str) -> list[Instruction]:
+    """Split into instructions; raises Refused or Misuse (``dockerfile.*``) for what is not of the known subset."""
+    return [_instruction(number, logical) for number, logical in _logical_lines(text)]
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with their continuations joined and comments left out, each with the number that it starts at."""
+    started, joined = 0, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("#"):
+            if re.match(r"#\s*(syntax|escape|check)\s*=", stripped, re.IGNORECASE):
+                raise _refuse(number, f"parser directive {stripped!r}", "none")
+            continue
+        if not stripped:
+            if joined:
+                raise _refuse(number, "an empty line inside an instruction", "its next line")
+            continue
+        started = started or number
+        # Leading space of a continued line belongs to it; at the start of an instruction it means nothing.
+        joined += line.rstrip() if joined else stripped
+        if joined.endswith("\\"):
+            joined = joined[:-1] or " "
+            continue
+        yield started, joined
+        started, joined = 0, ""
+    if joined:
+        raise _refuse(started, "a continuation at the end of the file", "the rest of the instruction")
+
+
+def _instruction(line: int, text: str) -> Instruction:
+    keyword, _, rest = text.partition(" ")
+    keyword, rest = keyword.strip().upper(), rest.strip()
+    if keyword in _ENGINE_ONLY:
+        raise Misuse(
+            "dockerfile.needs-engine",
+            f"{NAME}:{line}: {keyword} needs a container engine (got {keyword}, expected an instruction that the "
+            "composer can carry out without running anything)",
+            fix='set `[image] builder = "engine"` in pipeline.toml, or take the instruction out',
+        )
+    if keyword not in _READERS:
+        raise _refuse(line, keyword, f"one of {', '.join(sorted(_READERS))}", code="dockerfile.unknown-instruction")
+    flags = []
+    while match := re.match(r"--\S+\s*", rest):
+        flags.append(match[0].strip())
+        rest = rest[match.end() :]
+    if rest.startswith("[") and keyword in {"COPY", "ENTRYPOINT", "CMD"}:
+        return Instruction(line, keyword, tuple(flags), _array(line, rest), is_array=True)
+    return Instruction(line, keyword, tuple(flags), _words(line, rest), is_array=False)
+
+
+def _array(line: int, text: str) -> tuple[str, ...]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise _refuse(line, text, 'a JSON array of strings, ["like", "this"]') from error
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise _refuse(line, text, 'a JSON array of strings, ["like", "this"]')
+    return tuple(value)
+
+
+def _words(line: int, text: str) -> tuple[str, ...]:
+    words = tuple(_WORD.findall(text))
+    if re.sub(r"\s", "", "".join(_WORD.split(text))) or not words:
+        raise _refuse(line, text or "no arguments", "words without backslashes and with balanced quotes")
+    if any(word.startswith("<<") for word in words):
+        raise _refuse(line, "a here-document", "no <<")
+    return words
+
+
+class _Reading:
+    """The state while instructions are read in their order."""
+
+    def __init__(self, arguments: Mapping[str, str]) -> None:
+        self.given = arguments
+        self.variables: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
+        self.single: dict[str, str] = {}
+        self.ports: list[str] = []
+        self.arrays: dict[str, tuple[str, ...]] = {}
+        self.copies: list[Copy] = []
+
+    def expand(self, line: int, text: str) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match[1] or match[2]
+            known = {**self.variables, **self.environment}
+            if not name or name not in known:
+                raise _refuse(line, match[0], "a variable that an ARG or ENV above gives a value", code=_UNDEFINED)
+            return known[name]
+
+        return _VARIABLE.sub(value, text)
+
+    def pairs(self, item: Instruction) -> Iterator[tuple[str, str]]:
+        for word in item.words:
+            match = _PAIR.fullmatch(word)
+            if not match:
+                raise _refuse(item.line, word, "name=value, quoted whole where it has spaces")
+            literal = match[3]
+            yield match[1], literal if literal is not None else self.expand(item.line, match[2] or match[4] or "")
+
+    def one(self, item: Instruction, pattern: str, expected: str) -> str:
+        value = self.expand(item.line, " ".join(item.words))
+        if not re.fullmatch(pattern, value):
+            raise _refuse(item.line, value, expected)
+        return value
+
+
+_UNDEFINED = "dockerfile.undefined-variable"
+
+
+def _arg(state: _Reading, item: Instruction) -> None:
+    for word in item.words:
+        name, _, _ = word.partition("=")
+        if word == name:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise _refuse(item.line, word, "a variable's name")
+            defaults = {}
+        else:
+            defaults = dict(state.pairs(Instruction(item.line, item.keyword, (), (word,), is_array=False)))
+        given = {name: state.given[name]} if name in state.given else {}
+        state.variables |= {**defaults, **given}
+
+
+def _from(state: _Reading, item: Instruction) -> None:
+    if len(item.words) != 1:
+        raise _refuse(item.line, " ".join(item.words), "FROM and one image: a Dockerfile has one stage")
+    state.single["FROM"] = state.expand(item.line, item.words[0])
+    # Arguments before FROM are FROM's alone (reference, "Understand how ARG and FROM interact").
+    state.variables.clear()
+
+
+def _env(state: _Reading, item: Instruction) -> None:
+    state.environment |= dict(state.pairs(item))
+
+
+def _label(state: _Reading, item: Instruction) -> None:
+    state.labels |= dict(state.pairs(item))
+
+
+def _user(state: _Reading, item: Instruction) -> None:
+    value = state.one(item, r"[1-9]\d{0,8}(:[1-9]\d{0,8})?", "numbers of a user and group, none of them 0")
+    state.single["USER"] = value if ":" in value else f"{value}:{value}"
+
+
+def _workdir(state: _Reading, item: Instruction) -> None:
+    state.single["WORKDIR"] = state.one(item, r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-])+|/", "an absolute path without spaces")
+
+
+def _expose(state: _Reading, item: Instruction) -> None:
+    for word in item.words:
+        value = state.expand(item.line, word)
+        if not re.fullmatch(r"[1-9]\d{0,4}(/(tcp|udp))?", value):
+            raise _refuse(item.line, value, "a port, with /tcp or /udp at most")
+        state.ports.append(value if "/" in value else f"{value}/tcp")
+
+
+def _stop_signal(state: _Reading, item: Instruction) -> None:
+    state.single["STOPSIGNAL"] = state.one(item, r"SIG[A-Z0-9]+|[1-9]\d?", "a signal")
+
+
+def _health_check(state: _Reading, item: Instruction) -> None:
+    # The image has no shell and no client to probe itself with: the platform's own probes do that.
+    state.one(item, "NONE", "NONE: probes are the platform's")
+
+
+def _exec(state: _Reading, item: Instruction) -> None:
+    if not item.is_array:
+        raise _refuse(item.line, " ".join(item.words), 'the exec form ["program", "argument"]: the image has no shell')
+    state.arrays[item.keyword] = item.words
+
+
+def _copy(state: _Reading, item: Instruction) -> None:
+    owner = 0
+    for flag in item.flags:
+        match = re.fullmatch(r"--chown=(\d{1,9})(?::(\d{1,9}))?", flag)
+        if not match or (match[2] or match[1]) != match[1]:
+            raise _refuse(item.line, flag, "--chown=N:N with one number at most")
+        owner = int(match[1])
+    words = [state.expand(item.line, word) for word in item.words]
+    if len(words) < 2 or any(re.search(r"[*?\[\"'\s]", word) for word in words):
+        raise _refuse(item.line, " ".join(words), "paths without patterns, quotes or spaces, and a target")
+    *sources, target = words
+    if not target.startswith("/"):
+        target = f"{state.single.get('WORKDIR', '/').rstrip('/')}/{target}"
+    if ".." in target.split("/"):
+        raise _refuse(item.line, target, "a target without ..")
+    into = target.endswith(("/", "/.")) or len(sources) > 1
+    state.copies.append(Copy(item.line, tuple(sources), "/" + target.strip("/").removesuffix("/."), into, owner))
+
+
+_READERS = {
+    "ARG": _arg,
+    "FROM": _from,
+    "LABEL": _label,
+    "ENV": _env,
+    "USER": _user,
+    "WORKDIR": _workdir,
+    "EXPOSE": _expose,
+    "COPY": _copy,
+    "ENTRYPOINT": _exec,
+    "CMD": _exec,
+    "STOPSIGNAL": _stop_signal,
+    "HEALTHCHECK": _health_check,
+}
+_ENGINE_ONLY = {"RUN"}
+
+
+def read(text: str, arguments: Mapping[str, str]) -> Recipe:
+    """Carry out the instructions; ``arguments`` are build arguments (``BASE_IMAGE``).
+
+    Raises Refused (``dockerfile.*``) and Misuse (``dockerfile.needs-engine``).
+    """
+    state = _Reading(arguments)
+    instructions = parse(text)
+    kinds = [item.keyword for item in instructions]
+    if kinds.count("FROM") != 1 or "FROM" not in [kind for kind in kinds if kind != "ARG"][:1]:
+        raise _refuse(1, f"{kinds.count('FROM')} FROM among {kinds[:3]}", "one FROM, with nothing but ARG before it")
+    for item in instructions:
+        if item.flags and item.keyword != "COPY":
+            raise _refuse(item.line, item.flags[0], f"{item.keyword} without flags")
+        _READERS[item.keyword](state, item)
+    return Recipe(
+        base=state.single["FROM"],
+        environment=state.environment,
+        labels=state.labels,
+        user=state.single.get("USER", ""),
+        directory=state.single.get("WORKDIR", "/"),
+        ports=tuple(dict.fromkeys(state.ports)),
+        entrypoint=state.arrays.get("ENTRYPOINT", ()),
+        command=state.arrays.get("CMD", ()),
+        stop_signal=state.single.get("STOPSIGNAL", ""),
+        copies=tuple(state.copies),
+    )
+
+
+def error_of(text: str, arguments: Mapping[str, str]) -> GatehouseError | None:
+    """What ``read`` would raise, None where the Dockerfile is fine: the lint step's question."""
+    try:
+        read(text, arguments)
+    except GatehouseError as error:
+        return error
+    return None

@@ -1,0 +1,224 @@
+"""The service's wheels: what ``requirements.txt`` locks, fetched by hash and kept by hash."""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.markers import InvalidMarker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from pipeline.files import sha256_file, write_atomic
+from pipeline.image.layer import sha256
+from pipeline.model.context import Sha256Hex
+from pipeline.model.documents import Document, canonical_json, parse
+from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
+from pipeline.processes import run
+
+LOCK = "requirements.txt"
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+#: What a C library of 2.41 takes, newest first (PEP 600); pip wants every one spelled out.
+_GLIBC = ("_2_41", "_2_39", "_2_38", "_2_36", "_2_35", "_2_34", "_2_31", "_2_28", "_2_27", "_2_26", "_2_24", "_2_17")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """One line of the lock. ``hashes`` are the SHA-256 digests that its files may have, in hexadecimal."""
+
+    name: str
+    version: str
+    hashes: frozenset[str]
+    marker: str = ""
+
+
+class Wheel(Document):
+    """A wheel file that was chosen for a platform. ``size`` is in bytes."""
+
+    name: str
+    version: str
+    filename: str
+    sha256: Sha256Hex
+    size: int
+
+
+class Selection(Document):
+    wheels: list[Wheel]
+
+
+def _malformed(line: str, expected: str) -> Refused:
+    return Refused(
+        "lock.malformed",
+        f"{LOCK}: not a hash-locked requirement (got {line[:120]!r}, expected {expected})",
+        fix="make the lock anew with `nox -s lock -- update`",
+    )
+
+
+def locked_wheels(text: str) -> list[Locked]:
+    """Every requirement of a lock that pip-compile wrote, sorted by name.
+
+    Raises Refused (``lock.malformed``, ``lock.unhashed``) for anything but ``name==version --hash=...``:
+    nested files, constraints, options, addresses, editable packages.
+    """
+    found: dict[str, Locked] = {}
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        stripped = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if stripped:
+            locked = _locked(stripped)
+            if locked.name in found:
+                raise _malformed(stripped, f"{locked.name} once")
+            found[locked.name] = locked
+    return [found[name] for name in sorted(found)]
+
+
+def _locked(line: str) -> Locked:
+    hashes = _HASH.findall(line)
+    requirement = re.split(r"\s--hash=", line, maxsplit=1)[0].strip()
+    if re.sub(_HASH, "", line).strip() != requirement:
+        raise _malformed(line, "nothing but sha256 hashes behind it")
+    try:
+        parsed = Requirement(requirement)
+        exact = re.fullmatch(r"==([^*,]+)", str(parsed.specifier))
+        version = str(Version(exact[1])) if exact else ""
+    except (InvalidRequirement, InvalidMarker, ValueError) as error:
+        raise _malformed(line, "name==version") from error
+    if not version or parsed.url:
+        raise _malformed(line, "name==version")
+    if not hashes:
+        raise Refused(
+            "lock.unhashed",
+            f"{LOCK}: {parsed.name}: no hash (got none, expected --hash=sha256:...)",
+            fix="make the lock anew with `nox -s lock -- update`",
+        )
+    name = canonicalize_name(parsed.name)
+    return Locked(name, exact[1] if exact else "", frozenset(hashes), str(parsed.marker or ""))
+
+
+def for_image(locked: Sequence[Locked], *, architecture: str, python: str) -> list[Locked]:
+    """The requirements whose marker holds inside the image; ``python`` is ``3.13``."""
+    environment = {
+        "implementation_name": "cpython",
+        "os_name": "posix",
+        "platform_machine": MACHINES[architecture],
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{python}.0",
+        "implementation_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+        "extra": "",
+    }
+    return [
+        item
+        for item in locked
+        if not item.marker or (marker := Requirement(f"x; {item.marker}").marker) is None or marker.evaluate(environment)
+    ]
+
+
+def fetch_wheels(
+    locked: Sequence[Locked],
+    *,
+    architecture: str,
+    python: str,
+    cache: Path,
+    pip: Path,
+    pip_environment: Mapping[str, str],
+    say: Callable[[str], None],
+) -> dict[Wheel, Path]:
+    """Each locked wheel and its file below ``cache``, checked against the lock now. ``pip`` is a Python that has pip.
+
+    Raises Refused (``wheels.wrong-hash``) and CannotEvaluate (``wheels.not-fetched``).
+    """
+    if not locked:
+        return {}
+    key = sha256(canonical_json([[i.name, i.version, sorted(i.hashes)] for i in locked] + [[architecture, python]]))
+    record = cache / f"{key.removeprefix('sha256:')}.json"
+    found = _cached(record, locked, cache)
+    if found is None:
+        say(f"fetching {len(locked)} wheels for {architecture}")
+        wheels = _download(locked, architecture, python, cache, pip, pip_environment)
+        write_atomic(record, json.dumps(Selection(wheels=wheels).model_dump(), indent=1).encode())
+        found = _cached(record, locked, cache)
+    if found is None:
+        raise _not_fetched("a cache that changes while it is read")
+    return found
+
+
+def _cached(record: Path, locked: Sequence[Locked], cache: Path) -> dict[Wheel, Path] | None:
+    """What an earlier run chose, if all of it is there, whole, and still exactly what the lock allows."""
+    try:
+        selection = parse(Selection, record.read_bytes(), what="selection of wheels")
+        files = {wheel: cache / wheel.sha256 / wheel.filename for wheel in selection.wheels}
+        whole = all(sha256_file(path) == wheel.sha256 for wheel, path in files.items())
+    except (OSError, GatehouseError):
+        return None
+    allowed = {(item.name, item.version): item.hashes for item in locked}
+    exact = {(wheel.name, wheel.version) for wheel in files} == allowed.keys()
+    return files if whole and exact and all(w.sha256 in allowed[w.name, w.version] for w in files) else None
+
+
+def _download(
+    locked: Sequence[Locked], architecture: str, python: str, cache: Path, pip: Path, environment: Mapping[str, str]
+) -> list[Wheel]:
+    cache.mkdir(parents=True, exist_ok=True)
+    tags = [f"manylinux{glibc}_{MACHINES[architecture]}" for glibc in _GLIBC]
+    tags += [f"manylinux2014_{MACHINES[architecture]}", f"linux_{MACHINES[architecture]}"]
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as temporary:
+        # pip judges markers by the interpreter that it runs in, so it gets the lines that count and no markers.
+        lines = [f"{i.name}=={i.version} {' '.join(f'--hash=sha256:{h}' for h in sorted(i.hashes))}\n" for i in locked]
+        wanted = Path(temporary, "wanted.txt")
+        wanted.write_text("".join(lines), encoding="ascii")
+        ended = run(
+            [pip, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"]
+            + ["--require-hashes", "--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+            + [word for tag in tags for word in ("--platform", tag)]
+            + ["--dest", f"{temporary}/files", "--requirement", wanted],
+            env=environment,
+        )
+        if ended.exit_code != 0:
+            raise _pip_failed(ended.stderr.decode("utf-8", "replace"))
+        return [_keep(path, locked, cache) for path in sorted(Path(temporary, "files").iterdir())]
+
+
+def _keep(path: Path, locked: Sequence[Locked], cache: Path) -> Wheel:
+    try:
+        name, version, _, _ = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise _not_fetched(f"{path.name}, which is no wheel") from error
+    digest = sha256_file(path)
+    item = next((item for item in locked if item.name == name and Version(item.version) == version), None)
+    if item is None or digest not in item.hashes:
+        raise _wrong_hash(f"{path.name} with sha256 {digest}")
+    kept = cache / digest / path.name
+    write_atomic(kept, path.read_bytes())
+    return Wheel(name=item.name, version=item.version, filename=path.name, sha256=digest, size=kept.stat().st_size)
+
+
+def _pip_failed(stderr: str) -> GatehouseError:
+    errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
+    said = re.sub(r"://[^/@\s]*@", "://", errors[0] if errors else (stderr.strip() or "no output").splitlines()[-1])
+    return _wrong_hash(said[:300]) if "DO NOT MATCH THE HASHES" in stderr else _not_fetched(said[:300])
+
+
+def _wrong_hash(got: str) -> Refused:
+    return Refused(
+        "wheels.wrong-hash",
+        f"{LOCK}: a wheel is not the locked one (got {got}, expected a locked hash)",
+        fix="do not use that index: the file it serves is not the one that was locked; if it was replaced in earnest, "
+        "review it and make the lock anew with `nox -s lock -- update`",
+    )
+
+
+def _not_fetched(got: str) -> CannotEvaluate:
+    return CannotEvaluate(
+        "wheels.not-fetched",
+        f"{LOCK}: wheels not fetched (got {got}, expected a wheel for each locked requirement)",
+        fix="look at the network and at the index in pip's configuration; a package that has no wheel for the image's "
+        "Python and platform cannot be used: nothing is built from source",
+    )

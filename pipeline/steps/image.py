@@ -1,0 +1,119 @@
+"""The ``image`` step: compose, look at what came out, and only then put it where others find it."""
+
+import os
+from pathlib import Path
+
+from pipeline.image import base_lock
+from pipeline.image.archive import Archive
+from pipeline.image.composer import Composed, Workshop, compose
+from pipeline.image.hardening import Examination, examine, hardening_predicate
+from pipeline.image.provenance import build_provenance
+from pipeline.image.soundness import Flaw
+from pipeline.model.errors import Misuse
+from pipeline.model.kinds import Kind
+from pipeline.model.outcome import Evidence, Outcome, Problem, Status
+from pipeline.steps.job import Job
+
+TOOL = ("gatehouse-composer", "1")
+MAX_PROBLEMS = 20
+_FIXES = {
+    "image.dangling-link": "copy the file that the link points to, or leave the link out",
+    "image.missing-library": "add the package with that library to requirements/base.in, or leave out what needs it",
+    "image.package-manager": "leave it out of requirements.in or the application's folder: an image is replaced, not mended",
+    "image.root-user": "end the Dockerfile with `USER 65532:65532`",
+    "image.secret": "take it out of the tree and revoke it: whoever can pull the image can read it",
+    "image.setuid": "leave the file out, or take its set-user bit away",
+    "image.shell": "leave it out: a service needs no shell, an intruder does",
+    "image.world-writable": "take the write permission for others away (`chmod o-w`)",
+}
+
+
+def run(job: Job) -> Outcome:
+    """Build ``dist/image.tar``; FAILED, and no archive, where its own layers show a flaw."""
+    if job.settings.image.builder != "composer":
+        raise Misuse(
+            "image.builder",
+            f"pipeline.toml: image.builder: not in this version (got {job.settings.image.builder}, expected composer)",
+            fix='set `[image] builder = "composer"` and write the Dockerfile without RUN',
+        )
+    archive = job.dist / "image.tar"
+    fresh = archive.with_name("image.tar.new")
+    archive.unlink(missing_ok=True)
+    try:
+        composed = compose(_workshop(job), job.settings, job.source, fresh)
+        opened = Archive(fresh)
+        job.say("reading the finished layers")
+        examined = {platform: examine(opened, platform) for platform in sorted(opened.platforms)}
+        problems = [_problem(platform, flaw) for platform, seen in examined.items() for flaw in seen.flaws]
+        if problems:
+            return _refused(problems)
+        os.replace(fresh, archive)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return _built(job, composed, examined, archive)
+
+
+def _workshop(job: Job) -> Workshop:
+    return Workshop(
+        root=job.root,
+        cache=job.state / "cache",
+        pip=job.python("checks"),
+        pip_environment=_pip_environment(),
+        say=job.say,
+    )
+
+
+def _pip_environment() -> dict[str, str]:
+    return {}
+
+
+def _problem(platform: str, flaw: Flaw) -> Problem:
+    return Problem(
+        code=flaw.code,
+        message=f"{platform}: /{flaw.path.lstrip('/')}: not allowed in an image (got {flaw.detail}, expected none)",
+        fix=_FIXES[flaw.code],
+    )
+
+
+def _refused(problems: list[Problem]) -> Outcome:
+    finding = f"image refused: {len(problems)} flaws, the first {problems[0].message}"
+    return Outcome(status=Status.FAILED, finding=finding, problems=problems[:MAX_PROBLEMS])
+
+
+def _built(job: Job, composed: Composed, examined: dict[str, Examination], archive: Path) -> Outcome:
+    context = job.context(*TOOL)
+    written = composed.written
+    provenance = build_provenance(
+        context,
+        job.settings,
+        packages=composed.packages,
+        wheels=composed.wheels,
+        suite=base_lock.load(job.root).suite,
+    )
+    hardening = [
+        Evidence(
+            kind=Kind.HARDENING,
+            platform=platform,
+            predicate=hardening_predicate(
+                context, seen, target=job.settings.app.name, digest=written.platforms[platform]
+            ),
+        )
+        for platform, seen in examined.items()
+    ]
+    size = sum(int(seen.measures["compressed_bytes"]) for seen in examined.values())
+    return Outcome(
+        status=Status.PASSED,
+        finding=f"{written.digest} for {', '.join(written.platforms)}, {size / 1e6:.1f} MB compressed",
+        evidence=[Evidence(kind=Kind.PROVENANCE, predicate=provenance), *hardening],
+        artifacts=[job.artifact(archive)],
+        data={
+            "digest": written.digest,
+            "media_type": written.media_type,
+            "size": written.size,
+            "platforms": written.platforms,
+            "archive": archive.relative_to(job.root).as_posix(),
+            "packages": {name: [p.model_dump() for p in items] for name, items in composed.packages.items()},
+            "wheels": {name: [w.model_dump() for w in items] for name, items in composed.wheels.items()},
+            "measures": {platform: seen.measures for platform, seen in examined.items()},
+        },
+    )
