@@ -1,0 +1,217 @@
+"""Referrers: evidence that hangs on an image (distribution specification 1.1; cosign ``specs/BUNDLE_SPEC.md``).
+
+Listed by the referrers API and by the fallback tag ``sha256-<hex>``, united: registries answer the API with 404, or
+with an empty list. Neither list is believed: each manifest is opened and its ``subject`` checked, and
+``artifactType`` in an index decides nothing (go-containerregistry leaves it out).
+"""
+
+import base64
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.model.digests import Digest
+from pipeline.model.documents import canonical_json, parse_json
+from pipeline.model.errors import CannotEvaluate
+from pipeline.model.kinds import BUNDLE_MEDIA_TYPE
+from pipeline.store.documents import artifact_type_of, malformed, read_descriptor, read_descriptors, read_object
+from pipeline.store.interface import EMPTY, INDEX, MANIFEST, MAX_BUNDLE, Descriptor, Store, too_large, unique
+
+#: Admission controllers stop at 50 referrers (Kyverno): people hear of it before.
+WARN_AT = 40
+#: More than any image of ours has; a longer list is not walked.
+MAX_REFERRERS = 500
+ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A bundle as found on an image. ``manifest`` is the referrer's digest, ``annotations`` are its own, unverified."""
+
+    manifest: Digest
+    bundle: bytes
+    annotations: Mapping[str, str]
+
+    @property
+    def digest(self) -> Digest:
+        """Of the bundle's bytes, as an evidence list names it."""
+        return Digest.of(self.bundle)
+
+
+def fallback_tag(image: Digest) -> str:
+    """Distribution specification, "Referrers Tag Schema"."""
+    return f"sha256-{image.hex}"
+
+
+def attach(
+    store: Store, image: Descriptor, bundle: bytes, now: datetime, *, wait: Callable[[float], None] = time.sleep
+) -> Descriptor:
+    """Attach a sigstore bundle v0.3 to ``image`` and see it listed; attaching the same again changes nothing.
+
+    ``now`` becomes ``org.opencontainers.image.created``. Raises CannotEvaluate (``bundle.*``, ``store.*``,
+    ``registry.*``).
+    """
+    annotations = {**_bundle_annotations(bundle), "org.opencontainers.image.created": f"{now.astimezone(UTC):%FT%TZ}"}
+    with store.serialised():
+        layer = store.put_blob(bundle)
+        content = _attached_as(store, image.digest, layer.digest)
+        if content is None:
+            content = _manifest(store.put_blob(b"{}"), layer, image, annotations)
+        return _publish(store, image.digest, content, wait)
+
+
+def _attached_as(store: Store, image: Digest, bundle: Digest) -> bytes | None:
+    for referrer in store.referrers(image):
+        if any(layer.digest == bundle for layer in _bundle_layers(store, referrer)):
+            return store.manifest(referrer.digest)
+    return None
+
+
+def _bundle_annotations(bundle: bytes) -> dict[str, str]:
+    if len(bundle) > MAX_BUNDLE:
+        raise too_large("bundle", MAX_BUNDLE, got=len(bundle))
+    document = parse_json(bundle, what="bundle", limit=MAX_BUNDLE)
+    try:
+        media_type = document["mediaType"]
+        statement = parse_json(base64.b64decode(document["dsseEnvelope"]["payload"], validate=True), what="statement")
+        predicate_type = str(statement["predicateType"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_a_bundle(repr(error)) from error
+    if media_type != BUNDLE_MEDIA_TYPE:
+        raise _not_a_bundle(repr(media_type))
+    return {
+        "dev.sigstore.bundle.content": "dsse-envelope",
+        "dev.sigstore.bundle.predicateType": predicate_type,
+    }
+
+
+def _not_a_bundle(got: str) -> CannotEvaluate:
+    return CannotEvaluate(
+        "bundle.malformed",
+        f"bundle: not a DSSE bundle (got {got[:120]}, expected {BUNDLE_MEDIA_TYPE} with a dsseEnvelope)",
+        fix="sign the evidence again with `nox -s attest`",
+    )
+
+
+def _manifest(config: Descriptor, layer: Descriptor, image: Descriptor, annotations: Mapping[str, str]) -> bytes:
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE_MEDIA_TYPE,
+            "config": {**config.to_json(), "mediaType": EMPTY},
+            "layers": [{**layer.to_json(), "mediaType": BUNDLE_MEDIA_TYPE}],
+            "subject": Descriptor(image.media_type, image.digest, image.size).to_json(),
+            "annotations": dict(annotations),
+        }
+    )
+
+
+def publish(store: Store, image: Digest, content: bytes) -> Descriptor:
+    """Store a referrer's manifest, whose blobs are there already, and see it listed.
+
+    Raises CannotEvaluate (``store.not-listed``).
+    """
+    with store.serialised():
+        return _publish(store, image, content, time.sleep)
+
+
+def _publish(store: Store, image: Digest, content: bytes, wait: Callable[[float], None]) -> Descriptor:
+    """Registries have no compare-and-swap: two writers of a fallback tag lose each other's entries.
+
+    So writers of this machine take turns, and what was written is read again until it stands.
+    """
+    document = read_object(content, what="referrer")
+    media_type = str(document.get("mediaType", MANIFEST))
+    stored = store.put_manifest(content, media_type)
+    annotations = document.get("annotations") or {}
+    entry = Descriptor(media_type, stored.digest, stored.size, artifact_type_of(document), annotations)
+    for attempt in range(ATTEMPTS):
+        if entry.digest in (store.listed(image) or []):
+            return entry
+        entries = _fallback(store, image)
+        if _names(entries, entry):
+            return entry
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*entries, entry.to_json()]}
+        store.put_manifest(canonical_json(index), INDEX, fallback_tag(image))
+        if attempt:
+            wait(0.05 * 2**attempt)
+    if _names(_fallback(store, image), entry):
+        return entry
+    raise CannotEvaluate(
+        "store.not-listed",
+        f"{entry.digest} on {image}: not listed after {ATTEMPTS} attempts (got a list without it, expected it there)",
+        fix="let no other job attach to this image at the same time, then run `nox -s attest` again",
+    )
+
+
+def _names(entries: list[dict[str, Any]], referrer: Descriptor) -> bool:
+    return any(entry["digest"] == str(referrer.digest) for entry in entries)
+
+
+def _fallback(store: Store, image: Digest) -> list[dict[str, Any]]:
+    """The entries of the fallback tag's index as they stand, so that other writers' fields survive."""
+    try:
+        found = store.resolve(fallback_tag(image))
+    except CannotEvaluate as error:
+        if error.code == "store.missing":
+            return []
+        raise
+    what = f"fallback tag {fallback_tag(image)}"
+    document = read_object(store.manifest(found.digest), what=what)
+    read_descriptors(document, "manifests", what=what)
+    return list(document["manifests"])
+
+
+def find_referrers(store: Store, image: Digest) -> list[Descriptor]:
+    """API and fallback tag united, each manifest opened: the body of every store's ``referrers``."""
+    fallback = [Digest.parse(entry["digest"]) for entry in _fallback(store, image)]
+    candidates = unique([*(store.listed(image) or []), *fallback])
+    if len(candidates) > MAX_REFERRERS:
+        raise CannotEvaluate(
+            "store.too-many-referrers",
+            f"{image}: too many referrers (got {len(candidates)}, expected at most {MAX_REFERRERS})",
+            fix="remove what does not belong to the image from the registry",
+        )
+    opened = (_open_referrer(store, image, candidate) for candidate in candidates)
+    return [referrer for referrer in opened if referrer is not None]
+
+
+def _open_referrer(store: Store, image: Digest, candidate: Digest) -> Descriptor | None:
+    """The referrer as its own manifest describes it, None where it speaks of something else."""
+    content = store.manifest(candidate)
+    what = f"referrer {candidate}"
+    document = read_object(content, what=what)
+    subject = document.get("subject")
+    if subject is None or read_descriptor(subject, what=f"{what}: subject").digest != image:
+        return None
+    annotations = document.get("annotations") or {}
+    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+        raise malformed(what, annotations, "annotations that are strings")
+    media_type = str(document.get("mediaType", MANIFEST))
+    return Descriptor(media_type, candidate, len(content), artifact_type_of(document), annotations)
+
+
+def attached_bundles(store: Store, image: Digest) -> list[Attached]:
+    """Every bundle v0.3 on ``image``, whatever its manifest claims to be: a layer's own media type counts.
+
+    The bundles are unverified bytes of at most ``MAX_BUNDLE``, each once.
+    """
+    found: dict[Digest, Attached] = {}
+    for referrer in store.referrers(image):
+        for layer in _bundle_layers(store, referrer):
+            if layer.digest not in found:
+                content = store.blob(layer.digest, MAX_BUNDLE)
+                found[layer.digest] = Attached(referrer.digest, content, referrer.annotations)
+    return list(found.values())
+
+
+def _bundle_layers(store: Store, referrer: Descriptor) -> list[Descriptor]:
+    what = f"referrer {referrer.digest}"
+    document = read_object(store.manifest(referrer.digest), what=what)
+    if not isinstance(document.get("layers"), list):
+        return []
+    layers = read_descriptors(document, "layers", what=what)
+    return [layer for layer in layers if layer.media_type == BUNDLE_MEDIA_TYPE]
