@@ -38,9 +38,11 @@ def test_an_address_needs_host_and_repository(address):
 
 @pytest.mark.parametrize("body", [b"<html>hotel wifi</html>", b"", b"[]", b"\xff\xfe"])
 def test_a_page_in_place_of_a_manifest_is_garbage(body):
-    with serve(GET=[Reply(200, body, {"Content-Type": "text/html"})]) as server:
-        with pytest.raises(CannotEvaluate) as garbage:
-            registry(server).resolve("1.0")
+    with (
+        serve(GET=[Reply(200, body, {"Content-Type": "text/html"})]) as server,
+        pytest.raises(CannotEvaluate) as garbage,
+    ):
+        registry(server).resolve("1.0")
     assert garbage.value.code in ("registry.garbage", "store.malformed")
     assert garbage.value.exit_code == 3
 
@@ -143,9 +145,8 @@ def test_an_upload_that_arrived_although_its_answer_did_not_is_not_repeated():
 
 
 def test_an_upload_that_goes_on_breaking_is_told():
-    with serve(HEAD=[Reply(404)], POST=[UPLOAD], PUT=[Reply(500)]) as server:
-        with pytest.raises(CannotEvaluate) as failing:
-            registry(server).put_blob(b"content")
+    with serve(HEAD=[Reply(404)], POST=[UPLOAD], PUT=[Reply(500)]) as server, pytest.raises(CannotEvaluate) as failing:
+        registry(server).put_blob(b"content")
     assert failing.value.code == "registry.failing"
 
 

@@ -63,9 +63,11 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again():
 
 
 def test_a_registry_that_goes_on_failing_is_told():
-    with loopback(lambda _: Reply(500, b"disk\x1b[31m full")) as server:
-        with pytest.raises(CannotEvaluate, match=r"500 disk \[31m full") as failing:
-            get(server)
+    with (
+        loopback(lambda _: Reply(500, b"disk\x1b[31m full")) as server,
+        pytest.raises(CannotEvaluate, match=r"500 disk \[31m full") as failing,
+    ):
+        get(server)
         assert len(server.requests) == ATTEMPTS
     assert failing.value.code == "registry.failing"
 
@@ -126,17 +128,21 @@ def test_an_upload_s_state_is_not_told():
 
 
 def test_a_refusal_without_credentials_says_where_to_log_in():
-    with loopback(lambda _: Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})) as server:
-        with pytest.raises(CannotEvaluate) as refused:
-            get(server)
+    with (
+        loopback(lambda _: Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})) as server,
+        pytest.raises(CannotEvaluate) as refused,
+    ):
+        get(server)
     assert refused.value.code == "registry.refused"
     assert f"docker login {server.host}" in refused.value.fix
 
 
 def test_wrong_credentials_are_sent_once_and_never_told():
-    with loopback(lambda _: Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})) as server:
-        with pytest.raises(CannotEvaluate) as refused:
-            get(server, credentials=USER)
+    with (
+        loopback(lambda _: Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})) as server,
+        pytest.raises(CannotEvaluate) as refused,
+    ):
+        get(server, credentials=USER)
     assert [request.headers.get("Authorization") for request in server.requests] == [None, USER.basic]
     assert "hunter2" not in str(refused.value)
     assert USER.basic not in str(refused.value)
@@ -156,9 +162,12 @@ def test_a_redirect_to_another_host_carries_no_credentials():
 
 
 def test_another_port_of_the_same_host_is_another_host():
-    with loopback(lambda _: Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})) as other:
-        with loopback(basic) as server, pytest.raises(CannotEvaluate) as refused:
-            get(server, f"/redirect/{other.host}/blob", credentials=USER)
+    with (
+        loopback(lambda _: Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})) as other,
+        loopback(basic) as server,
+        pytest.raises(CannotEvaluate) as refused,
+    ):
+        get(server, f"/redirect/{other.host}/blob", credentials=USER)
     assert refused.value.code == "registry.refused"
     assert all("Authorization" not in request.headers for request in other.requests)
 
@@ -167,9 +176,11 @@ def test_another_port_of_the_same_host_is_another_host():
     "location", ["http://registry.example/blob", "file:///etc/passwd", "ftp://127.0.0.1/", "http://[", ""]
 )
 def test_a_redirect_to_plain_http_or_elsewhere_is_not_followed(location):
-    with loopback(lambda _: Reply(302, headers={"Location": location})) as server:
-        with pytest.raises(CannotEvaluate, match="expected an https address") as refused:
-            get(server)
+    with (
+        loopback(lambda _: Reply(302, headers={"Location": location})) as server,
+        pytest.raises(CannotEvaluate, match="expected an https address") as refused,
+    ):
+        get(server)
     assert refused.value.code == "registry.garbage"
 
 
@@ -180,15 +191,19 @@ def test_a_registry_beyond_loopback_is_never_sent_to_loopback():
 
 
 def test_redirects_end():
-    with loopback(lambda request: Reply(302, headers={"Location": request.path + "x"})) as server:
-        with pytest.raises(CannotEvaluate, match="redirects without end"):
-            get(server)
+    with (
+        loopback(lambda request: Reply(302, headers={"Location": request.path + "x"})) as server,
+        pytest.raises(CannotEvaluate, match="redirects without end"),
+    ):
+        get(server)
 
 
 def test_a_write_is_not_redirected():
-    with loopback(lambda _: Reply(307, headers={"Location": "/elsewhere"})) as server:
-        with pytest.raises(CannotEvaluate, match="got 307"):
-            transport(server.host).send("PUT", f"{server.origin}/v2/", expect=(201,), body=b"x")
+    with (
+        loopback(lambda _: Reply(307, headers={"Location": "/elsewhere"})) as server,
+        pytest.raises(CannotEvaluate, match="got 307"),
+    ):
+        transport(server.host).send("PUT", f"{server.origin}/v2/", expect=(201,), body=b"x")
     assert [request.path for request in server.requests] == ["/v2/"]
 
 
