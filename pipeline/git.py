@@ -51,16 +51,16 @@ def origin(root: Path) -> str:
     return "git+" + _CREDENTIALS.sub("", remote) if re.match(r"(https?|ssh|git)://", remote) else "git+file:local"
 
 
-def repository_root(start: Path) -> Path:
-    """The top folder of the clone around ``start``; raises Misuse (``source.no-repository``)."""
-    found = git(start, "rev-parse", "--show-toplevel")
-    if found.exit_code != 0:
+def check_clone(root: Path) -> None:
+    """Raise Misuse (``source.no-repository``) where ``root`` is not the top folder of a clone."""
+    found = git(root, "rev-parse", "--show-toplevel")
+    got = text(found) if found.exit_code == 0 else found.last_words
+    if found.exit_code != 0 or not Path(got).samefile(root):
         raise Misuse(
             "source.no-repository",
-            f"{start}: not a git repository (got {found.last_words!r}, expected a clone)",
+            f"{root}: not a git repository (got {got!r}, expected a clone with this folder at its top)",
             fix="work in a git clone: `git clone` the repository, or `git init && git add -A && git commit`",
         )
-    return Path(text(found))
 
 
 def take_snapshot(root: Path) -> Snapshot:
@@ -68,7 +68,7 @@ def take_snapshot(root: Path) -> Snapshot:
 
     The work tree is written into a temporary index and object folder, so that the clone itself is untouched.
     """
-    repository_root(root)
+    check_clone(root)
     head = git(root, "log", "-1", "--format=%H %T %ct")
     if head.exit_code != 0:
         raise Misuse(

@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pipeline.model.errors import GatehouseError, Misuse  # noqa: E402 - the root must be on the path first
+from pipeline.git import take_snapshot  # noqa: E402 - the root must be on the path first
+from pipeline.model.errors import GatehouseError, Misuse  # noqa: E402
 from pipeline.running import environments, main_job, suite  # noqa: E402
 
 
@@ -36,6 +37,8 @@ def _check_host() -> None:
 def main(command: str, arguments: list[str]) -> int:
     try:
         _check_host()
+        if command == "pipeline":
+            take_snapshot(ROOT)  # not a clone, or no commit: said before anything is made
         environments.ensure(ROOT, "bootstrap", _say)
         if command == "pipeline":
             return main_job.main(ROOT, arguments)

@@ -130,7 +130,6 @@ def run(root: Path, argv: Sequence[str]) -> int:
     )
     started = time.time()
     with locked(root / STATE / "locks" / "pipeline.lock"):
-        take_snapshot(root)  # not a repository, or no commit: said before anything is made
         _prepare(root, names)
         _run_checks(root, [name for name in names if name in CHECKS], arguments.jobs, request)
         closing = [name for name in names if name in CLOSING]

@@ -79,6 +79,12 @@ def test_a_folder_that_is_no_clone_is_said(tmp_path):
     assert refused.value.code == "source.no-repository"
 
 
+def test_a_folder_inside_another_clone_is_not_taken_for_one(clone):
+    (clone / "copy").mkdir()
+    with pytest.raises(Misuse, match="expected a clone with this folder at its top"):
+        take_snapshot(clone / "copy")
+
+
 def test_a_clone_without_a_commit_is_said(tmp_path):
     git(tmp_path, "init", "-q")
     with pytest.raises(Misuse) as refused:
