@@ -1,0 +1,109 @@
+"""Steps 4 and 5: all evidence is of one source and one set of locks, is timely, and does not disagree."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from pipeline.gate.evidence import Piece
+from pipeline.gate.judgement import Finding, rfc3339
+from pipeline.gate.policy import MaxAge
+from pipeline.gate.signers import GITHUB_ISSUER
+from pipeline.model.context import Context
+from pipeline.model.kinds import Kind
+from pipeline.model.predicates import TestResult
+
+#: How far ahead of ours the clock of a timestamp authority may be.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+_SAME_TREE = "make all evidence in one run over one commit: `scripts/pipeline --fresh`"
+
+
+def source_findings(pieces: Sequence[Piece]) -> Iterator[Finding]:
+    """Every predicate names the provenance's source tree and locks; a workflow signed on that commit."""
+    base = _base(pieces)
+    for piece in pieces:
+        if base is not None and piece.context is not None:
+            yield from _differences(piece, piece.context, base)
+        if piece.kind == Kind.PROVENANCE and piece.context is not None:
+            yield from _signed_elsewhere(piece, piece.context)
+
+
+def _base(pieces: Sequence[Piece]) -> Context | None:
+    """The provenance's context: the source that the image was built from. Without one, what the others agree on."""
+    named = [piece for piece in pieces if piece.context is not None]
+    first = min(
+        named, key=lambda piece: (piece.kind != Kind.PROVENANCE, piece.verified.verified_at, piece.digest), default=None
+    )
+    return first.context if first else None
+
+
+def _differences(piece: Piece, context: Context, base: Context) -> Iterator[Finding]:
+    got, expected = ((one.source.commit, one.source.tree, one.source.dirty) for one in (context, base))
+    if got != expected:
+        yield Finding(
+            code="evidence.other-source",
+            message=f"{piece.name}: made from another source (got commit {got[0][:12]} tree {got[1][:12]}, "
+            f"expected commit {expected[0][:12]} tree {expected[1][:12]})",
+            fix=_SAME_TREE,
+            kind=piece.kind,
+        )
+    names = sorted(
+        name for name in context.locks.keys() | base.locks.keys() if context.locks.get(name) != base.locks.get(name)
+    )
+    if names:
+        name = names[0]
+        yield Finding(
+            code="evidence.other-locks",
+            message=f"{piece.name}: made with other locks: {name} (got {context.locks.get(name, 'none')[:12]}, "
+            f"expected {base.locks.get(name, 'none')[:12]})",
+            fix=_SAME_TREE,
+            kind=piece.kind,
+        )
+
+
+def _signed_elsewhere(piece: Piece, context: Context) -> Iterator[Finding]:
+    identity = piece.verified.identity
+    if identity.issuer == GITHUB_ISSUER and identity.commit != context.source.commit:
+        yield Finding(
+            code="evidence.other-source",
+            message=f"{piece.name}: signed on another commit than it names (got {identity.commit[:12] or 'none'}, "
+            f"expected {context.source.commit[:12]})",
+            fix=_SAME_TREE,
+            kind=piece.kind,
+        )
+
+
+def time_findings(pieces: Iterable[Piece], ages: MaxAge, now: datetime) -> Iterator[Finding]:
+    """Nothing from the future, nothing past its age."""
+    for piece in pieces:
+        verified = piece.verified.verified_at
+        oldest = now - timedelta(hours=ages.of(piece.kind))
+        if verified > now + CLOCK_TOLERANCE:
+            yield Finding(
+                code="evidence.future",
+                message=f"{piece.name}: signed in the future (got {rfc3339(verified)}, expected before {rfc3339(now)})",
+                fix="set this machine's clock, or give the time that you mean with --at",
+                kind=piece.kind,
+            )
+        elif verified < oldest:
+            yield Finding(
+                code="evidence.expired",
+                message=f"{piece.name}: too old (got {rfc3339(verified)}, expected after {rfc3339(oldest)})",
+                fix="make this evidence again and attest it",
+                kind=piece.kind,
+            )
+
+
+def contradiction_findings(pieces: Iterable[Piece]) -> Iterator[Finding]:
+    """Two results of one kind that disagree: running it again does not take a FAILED back."""
+    results: dict[tuple[Kind, str], set[str]] = {}
+    for piece in pieces:
+        if isinstance(piece.predicate, TestResult):
+            results.setdefault((piece.kind, piece.name), set()).add(piece.predicate.result)
+    for (kind, name), found in results.items():
+        if "FAILED" in found and len(found) > 1:
+            yield Finding(
+                code="evidence.contradiction",
+                message=f"{name}: results disagree (got {', '.join(sorted(found))}, expected one result)",
+                fix="find out why it failed, mend the source, and build a new image",
+                kind=kind,
+            )

@@ -1,0 +1,141 @@
+"""Attached bundles, each read once: a piece of evidence, or the flaw that keeps it from being one."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.gate.identity import Verified
+from pipeline.gate.judgement import Input
+from pipeline.model.context import Context
+from pipeline.model.digests import Digest
+from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
+from pipeline.model.kinds import SHAPES, Kind
+from pipeline.model.predicates import AnyPredicate, context_of, parse_predicate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFacts:
+    """The image as resolved: the digest that everything attaches to, and its platform manifests."""
+
+    digest: Digest
+    platforms: Mapping[str, Digest] = field(default_factory=dict)
+    """``linux/amd64`` to the manifest; for a single manifest its own digest."""
+
+    def platform_of(self, digest: Digest) -> str | None:
+        return next((name for name, manifest in self.platforms.items() if manifest == digest), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """What the verifier has seen before: the highest evidence list of this image, by who signed it (``Piece.by``)."""
+
+    sequences: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A verified statement of a known kind whose predicate fits its model."""
+
+    verified: Verified
+    kind: Kind
+    predicate: AnyPredicate
+    context: Context | None
+    platform: str | None
+    """Set for kinds that exist once per platform."""
+
+    @property
+    def digest(self) -> str:
+        return self.verified.bundle_digest
+
+    @property
+    def plain(self) -> Mapping[str, Any]:
+        """The predicate's JSON, as rules see it."""
+        return self.verified.statement.predicate
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.platform}" if self.platform else str(self.kind)
+
+    @property
+    def by(self) -> str:
+        """Root and identity: whose word this is, and whose chain a list belongs to."""
+        return f"{self.verified.root} {self.verified.identity.san}"
+
+    def as_input(self) -> Input:
+        return Input(
+            digest=self.digest,
+            kind=self.kind,
+            signer=self.verified.identity.san,
+            verified_at=self.verified.verified_at,
+            platform=self.platform,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flaw:
+    """A bundle that is no evidence. ``verified`` where the signature held and only the content did not."""
+
+    digest: str
+    error: GatehouseError
+    kind: Kind | None = None
+    verified: Verified | None = None
+
+    def as_input(self) -> Input:
+        return Input(digest=self.digest, kind=self.kind)
+
+
+Evidence = Piece | Flaw
+
+
+def read_piece(verified: Verified, image: ImageFacts) -> Evidence:
+    """Steps 4 and 6 of the verification: the kind is known, the subject is this image, the predicate parses."""
+    statement = verified.statement
+    kind = statement.kind
+    if kind is None:
+        return Flaw(digest=verified.bundle_digest, error=_unknown(statement.predicate_type), verified=verified)
+    try:
+        predicate = parse_predicate(kind, statement.predicate)
+        context = context_of(predicate)
+        platform = _platform(verified, kind, image)
+    except GatehouseError as error:
+        return Flaw(digest=verified.bundle_digest, error=error, kind=kind, verified=verified)
+    return Piece(verified=verified, kind=kind, predicate=predicate, context=context, platform=platform)
+
+
+def _unknown(predicate_type: str) -> CannotEvaluate:
+    return CannotEvaluate(
+        "evidence.unknown",
+        f"evidence: not of a known kind (got {predicate_type[:120]!r}, expected one of the design's kinds)",
+        fix="judge it with a version of the pipeline that knows this kind, or remove it from the image",
+    )
+
+
+def _platform(verified: Verified, kind: Kind, image: ImageFacts) -> str | None:
+    """The platform spoken of; raises Refused (``subject.mismatch``) where a statement names another artifact."""
+    named = set(verified.statement.digests())
+    if image.digest not in named or not named <= {image.digest, *image.platforms.values()}:
+        got = ", ".join(sorted(str(digest) for digest in named)[:3])
+        raise _mismatch(kind, got, f"{image.digest} and its platform manifests")
+    if not SHAPES[kind].per_platform:
+        return None
+    manifests = sorted(name for name, manifest in image.platforms.items() if manifest in named)
+    if len(manifests) != 1:
+        raise _mismatch(kind, ", ".join(manifests) or "no platform manifest", "exactly one platform manifest")
+    return manifests[0]
+
+
+def _mismatch(kind: Kind, got: str, expected: str) -> Refused:
+    return Refused(
+        "subject.mismatch",
+        f"{kind}: speaks of another artifact (got {got}, expected {expected})",
+        fix="attest this image: evidence of another one says nothing about it",
+    )
+
+
+def flawed(digest: str, error: GatehouseError) -> Flaw:
+    """A bundle that did not verify."""
+    return Flaw(digest=digest, error=error)
+
+
+def pieces_of(evidence: Iterable[Evidence]) -> list[Piece]:
+    return [one for one in evidence if isinstance(one, Piece)]

@@ -1,0 +1,140 @@
+"""The verdict: a pure function of image, evidence, policy, environment, time and what was seen before."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from pipeline.gate.agreement import contradiction_findings, source_findings, time_findings
+from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, Piece
+from pipeline.gate.judgement import Finding, Judgement
+from pipeline.gate.levels import levels
+from pipeline.gate.listing import Listing, list_findings, read_listing
+from pipeline.gate.policy import Environment, Policy
+from pipeline.gate.rules import View
+from pipeline.gate.standing import READ, Standing, flaw_findings, signer_findings, stand
+from pipeline.model.kinds import SHAPES, Kind
+
+#: Admission controllers stop at 50 referrers (Kyverno).
+MANY = 40
+
+
+def judge(
+    image: ImageFacts, evidence: Sequence[Evidence], policy: Policy, environment: str, now: datetime, memory: Memory
+) -> Judgement:
+    """Judge ``image`` for ``environment`` at ``now``. Pure: the same arguments give the same Judgement.
+
+    1. ``image`` is what the reference was resolved to; no tag is looked at again.
+    2. ``evidence`` is every bundle that refers to it; many of them warn.
+    3. Each verified (Piece) or says why not (Flaw), and is signed by who may sign its kind here.
+    4. Statement, predicate type and subject fit (else a Flaw); source and locks are the provenance's.
+    5. The evidence list is there, newest, complete; nothing is late, early, or contradicted.
+    6. Each predicate parses strictly (else a Flaw).
+    7. Exceptions: this policy grants none.
+    8. Every rule is asked about every piece of its kinds; none stops the others.
+    9. Each required kind is there, on the list, by an allowed signer. No refusal is PASSED.
+    10. The verdict is returned, whichever it is; promotion signs and attaches it.
+
+    Raises CannotEvaluate (``policy.environment``).
+    """
+    here = policy.environment(environment)
+    pieces = [one for one in evidence if isinstance(one, Piece)]
+    flaws = [one for one in evidence if isinstance(one, Flaw) and (one.kind is None or one.kind in READ)]
+    standing = stand(pieces, policy, here)
+    lists = standing.considered(Kind.EVIDENCE_LIST)
+    listing = read_listing(lists)
+    considered = _newest_vulnerabilities(standing.all_considered())
+    known = frozenset(one.digest for one in evidence)
+    inputs: list[Evidence] = [*standing.accepted, *standing.foreign, *flaws]
+
+    strangers, ignored_strangers = signer_findings(standing, listing.named, policy, here)  # 3
+    damaged, ignored_damaged = flaw_findings(flaws, listing.named, policy, here)  # 3, 4, 6
+    findings = [
+        *strangers,
+        *damaged,
+        *source_findings(considered),  # 4
+        *list_findings(lists, listing, standing.all_considered(), known, memory.sequences),  # 5
+        *time_findings(_newest_lists(considered, listing), here.max_age, now),
+        *contradiction_findings(considered),
+        *_rule_findings(considered, policy, here, now),  # 8
+        *_missing(image, standing, listing, here),  # 9
+    ]
+    refusals = [finding for finding in findings if finding.code not in here.warns]
+    soft = [finding for finding in findings if finding.code in here.warns]
+    return Judgement(  # 10
+        environment=environment,
+        image=image.digest,
+        policy=policy.digest,
+        time=now,
+        refusals=tuple(dict.fromkeys(refusals)),
+        warnings=tuple(dict.fromkeys([*soft, *ignored_strangers, *ignored_damaged, *_many(evidence)])),
+        levels=levels(standing.accepted, passed=not refusals),
+        inputs=tuple(one.as_input() for one in inputs),
+        sequences=read_listing(piece for piece in standing.accepted if piece.kind == Kind.EVIDENCE_LIST).sequences,
+    )
+
+
+def _newest_vulnerabilities(pieces: Iterable[Piece]) -> list[Piece]:
+    """Of vulnerabilities the newest verified time counts, as what is known grows; of other kinds every piece does."""
+    pieces = list(pieces)
+    times = [piece.verified.verified_at for piece in pieces if piece.kind == Kind.VULNERABILITIES]
+    return [piece for piece in pieces if piece.kind != Kind.VULNERABILITIES or piece.verified.verified_at == max(times)]
+
+
+def _newest_lists(pieces: Iterable[Piece], listing: Listing) -> list[Piece]:
+    """Without the lists that have a successor: those are late by nature."""
+    return [piece for piece in pieces if piece.kind != Kind.EVIDENCE_LIST or piece in listing.newest]
+
+
+def _rule_findings(pieces: Iterable[Piece], policy: Policy, here: Environment, now: datetime) -> Iterator[Finding]:
+    for piece in pieces:
+        seen = View(
+            predicate=piece.plain,
+            limits={name: list(value) if isinstance(value, tuple) else value for name, value in here.limits.items()},
+            deadlines=here.deadlines.model_dump(),
+            signer=piece.verified.identity.facts(),
+            environment=here.name,
+            verified=piece.verified.verified_at,
+            now=now,
+        ).activation()
+        for compiled in policy.rules:
+            if not compiled.rule.applies(piece.kind, here.name):
+                continue
+            message = compiled.refusal(seen)
+            if message is not None:
+                where = f"{piece.platform} " if piece.platform else ""
+                rule = compiled.rule
+                yield Finding(code=rule.id, message=f"{where}{message}", fix=rule.fix, kind=piece.kind)
+
+
+def _missing(image: ImageFacts, standing: Standing, listing: Listing, here: Environment) -> Iterator[Finding]:
+    """Required and not there. What is there by a stranger, or listed and withheld, was refused under that name."""
+    for kind in here.required:
+        found = standing.considered(kind)
+        # What only a superseded list names is gone; what no list names was refused for that.
+        pieces = [one for one in found if one.digest in listing.present or one.digest not in listing.named]
+        if not pieces and kind in listing.present.values():
+            continue
+        if kind in listing.absent:
+            yield _finding_missing(str(kind), listing.absent[kind], kind)
+            continue
+        platforms: Iterable[str | None] = sorted(image.platforms) if SHAPES[kind].per_platform else (None,)
+        for platform in platforms:
+            if not any(piece.platform == platform for piece in pieces):
+                yield _finding_missing(f"{kind} {platform}" if platform else str(kind), "none", kind)
+
+
+def _finding_missing(name: str, got: str, kind: Kind) -> Finding:
+    return Finding(
+        code="evidence.missing",
+        message=f"{name}: no evidence (got {got}, expected it from an allowed signer)",
+        fix=f"run the step that makes it and attest again: `scripts/pipeline`; kind {kind}",
+        kind=kind,
+    )
+
+
+def _many(evidence: Sequence[Evidence]) -> Iterator[Finding]:
+    if len(evidence) >= MANY:
+        yield Finding(
+            code="evidence.many",
+            message=f"referrers: nearly too many (got {len(evidence)}, expected fewer than {MANY})",
+            fix="remove superseded audits from the registry: admission controllers stop at 50 referrers",
+        )

@@ -1,0 +1,130 @@
+"""Step 5: the evidence lists, so that what is withheld, added, doubled or older than known is noticed.
+
+Each signer's lists are a chain of their own: a clone's local lists and a release's do not know of each other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.gate.evidence import Piece
+from pipeline.gate.judgement import Finding
+from pipeline.model.kinds import LISTED, Kind
+from pipeline.model.predicates import EvidenceList, EvidenceReference
+
+_AGAIN = "attest again: `nox -s attest` writes a list of everything that is there"
+_FIND_OUT = "find out who removed it, restore it from a copy, or make the evidence again"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What the lists say together. ``present`` are the newest lists' digests, ``named`` those of any list."""
+
+    newest: tuple[Piece, ...]
+    present: Mapping[str, Kind]
+    named: frozenset[str]
+    absent: Mapping[Kind, str]
+    """Kinds that the newest lists name as skipped or crashed, with the reason."""
+
+    @property
+    def sequences(self) -> dict[str, int]:
+        return {piece.by: read_list(piece).sequence for piece in self.newest}
+
+
+def read_list(piece: Piece) -> EvidenceList:
+    if not isinstance(piece.predicate, EvidenceList):
+        raise TypeError(f"{piece.kind} is no evidence list")
+    return piece.predicate
+
+
+def read_listing(lists: Iterable[Piece]) -> Listing:
+    """The lists of each signer, and the newest of them."""
+    chains: dict[str, list[Piece]] = {}
+    for piece in lists:
+        chains.setdefault(piece.by, []).append(piece)
+    newest = tuple(max(chain, key=lambda piece: (read_list(piece).sequence, piece.digest)) for chain in chains.values())
+    current = [reference for piece in newest for reference in read_list(piece).references]
+    every = [reference for chain in chains.values() for piece in chain for reference in read_list(piece).references]
+    return Listing(
+        newest=newest,
+        present={digest: reference.annotations.kind for reference in current if (digest := digest_of(reference))},
+        named=frozenset(digest for reference in every if (digest := digest_of(reference))),
+        absent={
+            reference.annotations.kind: f"{reference.annotations.status}: {reference.annotations.reason or 'no reason'}"
+            for reference in current
+            if reference.annotations.status != "present"
+        },
+    )
+
+
+def digest_of(reference: EvidenceReference) -> str | None:
+    """The bundle's SHA-256, None for a kind that is skipped or crashed."""
+    if reference.annotations.status != "present" or reference.digest is None:
+        return None
+    return reference.digest.get("sha256")
+
+
+def list_findings(
+    lists: Sequence[Piece],
+    listing: Listing,
+    pieces: Sequence[Piece],
+    known: frozenset[str],
+    remembered: Mapping[str, int],
+) -> Iterator[Finding]:
+    """``pieces`` are what the checks consider, ``known`` the digests of every bundle that is attached."""
+    if not lists:
+        yield _finding("list.missing", "evidence list: not there (got none, expected one)", _AGAIN)
+    yield from _chain_findings(lists)
+    for piece in listing.newest:
+        sequence, before = read_list(piece).sequence, remembered.get(piece.by, 0)
+        if sequence < before:
+            message = f"evidence list: older than one seen before (got sequence {sequence}, expected at least {before})"
+            yield _finding("list.older-than-known", message, "restore the newer list: somebody removed it")
+        yield from _reference_findings(read_list(piece), known)
+    kinds = {piece.digest: piece.kind for piece in pieces}
+    for digest, kind in listing.present.items():
+        if kinds.get(digest, kind) != kind:
+            message = f"evidence list: names another kind than signed (got {kinds[digest]}, expected {kind})"
+            yield _finding("list.kind", message, _AGAIN, kind)
+    for piece in pieces:
+        if lists and piece.kind in LISTED and piece.digest not in listing.named:
+            message = f"{piece.name}: on no evidence list (got bundle {piece.digest[:12]}, expected it to be listed)"
+            yield _finding("evidence.unlisted", message, _AGAIN, piece.kind)
+
+
+def _chain_findings(lists: Sequence[Piece]) -> Iterator[Finding]:
+    """Within one signer's chain each sequence is there once and follows the one that it names."""
+    seen: dict[tuple[str, int], str] = {}
+    sequences = {piece.digest: read_list(piece).sequence for piece in lists}
+    for piece in lists:
+        one = read_list(piece)
+        other = seen.setdefault((piece.by, one.sequence), piece.digest)
+        if other != piece.digest:
+            got = f"bundles {', '.join(sorted((other[:12], piece.digest[:12])))}"
+            message = f"evidence list {one.sequence}: there are two (got {got}, expected one)"
+            yield _finding("list.fork", message, _AGAIN)
+        before = sequences.get(one.previous, one.sequence - 1) if one.previous else 0
+        if before != one.sequence - 1:
+            expected = f"predecessor {one.sequence - 1}"
+            message = f"evidence list {one.sequence}: does not follow on (got {before}, expected {expected})"
+            yield _finding("list.broken", message, _AGAIN)
+
+
+def _reference_findings(one: EvidenceList, known: frozenset[str]) -> Iterator[Finding]:
+    told: set[str] = set()
+    for reference in one.references:
+        kind = reference.annotations.kind
+        if reference.annotations.status != "present":
+            continue
+        digest = digest_of(reference)
+        if digest is None or digest in told:
+            got = "no digest" if digest is None else "the same bundle twice"
+            message = f"evidence list {one.sequence}: entry {kind} is wrong (got {got}, expected one bundle)"
+            yield _finding("list.broken", message, _AGAIN, kind)
+        elif digest not in known:
+            message = f"{kind}: listed and not attached (got nothing, expected bundle {digest[:12]})"
+            yield _finding("evidence.withheld", message, _FIND_OUT, kind)
+        told.add(digest or "")
+
+
+def _finding(code: str, message: str, fix: str, kind: Kind = Kind.EVIDENCE_LIST) -> Finding:
+    return Finding(code=code, message=message, fix=fix, kind=kind)

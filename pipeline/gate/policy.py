@@ -1,0 +1,207 @@
+"""``policies/*.toml`` as frozen data: what is unknown, doubled, empty or missing is refused."""
+
+import hashlib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from pipeline.gate.rules import Code, CompiledRule, Rule, compile_rule
+from pipeline.gate.signers import ExactSigner, GithubSigner, Repository, Signer
+from pipeline.model.documents import Document, canonical_json
+from pipeline.model.errors import CannotEvaluate
+from pipeline.model.kinds import LISTED, Kind
+
+ENVIRONMENTS_FILE = "environments.toml"
+RULES_FILE = "rules.toml"
+MAX_POLICY_BYTES = 1024 * 1024
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Days = Annotated[int, Field(ge=0, le=3660)]
+Hours = Annotated[int, Field(ge=1, le=24 * 3660)]
+LimitName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")]
+Limit = bool | int | float | str | tuple[str, ...]
+
+#: Refusals of the judge itself that an environment may soften to warnings. The others hold the chain together.
+SOFT_CODES = ("evidence.expired",)
+
+
+class Deadlines(Document):
+    """Days from an advisory's publication to the day on which it refuses; all classes are named, *unknown* too."""
+
+    critical: Days
+    high: Days
+    medium: Days
+    low: Days
+    none: Days
+    unknown: Days
+
+
+class MaxAge(Document):
+    """Hours after its verified time for which evidence counts: of any kind, and of kinds on their own."""
+
+    default: Hours
+    kinds: dict[Kind, Hours] = Field(default_factory=dict)
+
+    def of(self, kind: Kind) -> int:
+        return self.kinds.get(kind, self.default)
+
+
+class EnvironmentSigners(Document):
+    """Names of the policy's signers: ``default`` for every kind, ``kinds`` for those on their own."""
+
+    default: Annotated[tuple[Name, ...], Field(min_length=1)]
+    kinds: dict[Kind, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(default_factory=dict)
+
+    def of(self, kind: Kind) -> tuple[str, ...]:
+        return self.kinds.get(kind, self.default)
+
+
+class Environment(Document):
+    """What one environment asks for."""
+
+    name: Name
+    roots: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names of the trust roots (``local``, ``public``) that count here."""
+    required: Annotated[tuple[Kind, ...], Field(min_length=1)]
+    warns: tuple[Code, ...] = ()
+    """Codes that warn here instead of refusing."""
+    signers: EnvironmentSigners
+    limits: dict[LimitName, Limit]
+    deadlines: Deadlines
+    max_age: MaxAge
+
+
+class EnvironmentsFile(Document):
+    """``policies/environments.toml``. ``environment`` is in the order of promotion."""
+
+    repository: Repository
+    """``owner/name`` whose workflows may sign; empty: not set yet, and no workflow may."""
+    signer: Annotated[dict[Name, Signer], Field(min_length=1)]
+    environment: Annotated[tuple[Environment, ...], Field(min_length=1)]
+
+
+class RulesFile(Document):
+    """``policies/rules.toml``."""
+
+    rule: Annotated[tuple[Rule, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """A policy that holds together, its rules compiled. ``digest`` is over every file of the folder."""
+
+    digest: str
+    repository: str
+    signers: dict[str, ExactSigner | GithubSigner]
+    environments: tuple[Environment, ...]
+    rules: tuple[CompiledRule, ...]
+
+    def environment(self, name: str) -> Environment:
+        """Raises CannotEvaluate (``policy.environment``) for a name that the policy does not have."""
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        known = ", ".join(environment.name for environment in self.environments)
+        raise CannotEvaluate(
+            "policy.environment",
+            f"environment {name[:40]}: not in the policy (got {name[:40]!r}, expected one of {known})",
+            fix=f"name one of {known}, or add the environment to policies/{ENVIRONMENTS_FILE}",
+        )
+
+    def before(self, name: str) -> str | None:
+        """The environment that an image passes first, None for the first of all."""
+        names = [environment.name for environment in self.environments]
+        place = names.index(self.environment(name).name)
+        return names[place - 1] if place else None
+
+    def signers_of(self, environment: Environment, kind: Kind) -> tuple[ExactSigner | GithubSigner, ...]:
+        return tuple(self.signers[name] for name in environment.signers.of(kind))
+
+
+def load_policy(folder: Path) -> Policy:
+    """Read, check and compile the policy; raises CannotEvaluate (``policy.*``) naming file and place."""
+    environments = _read(EnvironmentsFile, folder / ENVIRONMENTS_FILE)
+    rules = _read(RulesFile, folder / RULES_FILE).rule
+    _check(list(_contradictions(environments, rules)))
+    return Policy(
+        digest=policy_digest(folder),
+        repository=environments.repository,
+        signers=dict(environments.signer),
+        environments=environments.environment,
+        rules=tuple(compile_rule(rule) for rule in rules),
+    )
+
+
+def policy_digest(folder: Path) -> str:
+    """SHA-256, in hexadecimal, over path and digest of every file below ``folder``."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return hashlib.sha256(canonical_json(files)).hexdigest()
+
+
+def _read(model: type[Any], path: Path) -> Any:
+    what = f"policies/{path.name}"
+    try:
+        content = path.read_bytes()
+        if len(content) > MAX_POLICY_BYTES:
+            raise ValueError(f"{len(content)} bytes are more than {MAX_POLICY_BYTES}")
+        parsed = tomllib.loads(content.decode("utf-8"))
+        return model.model_validate_json(canonical_json(parsed))
+    except FileNotFoundError as error:
+        raise _broken("policy.missing", what, "no such file", "a file", "restore it from the protected base") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        got = f"{where}: {first['msg'].lower()[:160]}"
+        raise _broken("policy.shape", what, got, "what its schema allows", f"change {where} in {what}") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        # TOMLDecodeError is a ValueError, and so are nan, dates and text that is no UTF-8 once they become JSON.
+        got = " ".join(str(error).split())[:160]
+        raise _broken("policy.malformed", what, got, "TOML in UTF-8", f"mend {what} at the place named") from error
+
+
+def _contradictions(file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Sentences about what does not fit together across the two files."""
+    names = [environment.name for environment in file.environment]
+    codes = [rule.id for rule in rules]
+    yield from (f"environment {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from (f"rule {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1}))
+    for rule in rules:
+        yield from (f"rule {rule.id}: no environment {name}" for name in rule.environments or () if name not in names)
+    for environment in file.environment:
+        yield from _misfits(environment, file, rules)
+
+
+def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator[str]:
+    here = f"environment {environment.name}"
+    wanted = {name for names in (environment.signers.default, *environment.signers.kinds.values()) for name in names}
+    yield from (f"{here}: no signer {name}" for name in sorted(wanted - set(file.signer)))
+    for name in sorted(wanted & set(file.signer)):
+        if file.signer[name].root not in environment.roots:
+            yield f"{here}: signer {name} is of root {file.signer[name].root}, which does not count there"
+    yield from (f"{here}: {kind} cannot be required" for kind in environment.required if kind not in LISTED)
+    known = {*SOFT_CODES, *(rule.id for rule in rules)}
+    yield from (f"{here}: {code} cannot warn" for code in environment.warns if code not in known)
+    needed = {name for rule in rules if _applies(rule, environment) for name in rule.limits}
+    yield from (f"{here}: limit {name} is missing" for name in sorted(needed - set(environment.limits)))
+    yield from (f"{here}: no rule looks at limit {name}" for name in sorted(set(environment.limits) - needed))
+
+
+def _applies(rule: Rule, environment: Environment) -> bool:
+    return rule.environments is None or environment.name in rule.environments
+
+
+def _check(found: list[str]) -> None:
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise _broken(
+            "policy.contradiction", "policies", found[0] + more, "files that fit together", "mend what is named"
+        )
+
+
+def _broken(code: str, what: str, got: str, expected: str, fix: str) -> CannotEvaluate:
+    return CannotEvaluate(code, f"{what}: not a policy (got {got}, expected {expected})", fix=fix)
