@@ -1,13 +1,18 @@
 """A root file system of a few megabytes made from the running Python, with an HTTP service that can misbehave."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-SERVICE = '''
-import http.server, os, signal, sys, time
+from pipeline.image.archive import PlatformImage, Written, write_archive
+from pipeline.image.layer import file, folder, pack
+from pipeline.steps.smoke import MACHINES
+
+SERVICE = """
+import http.server, os, signal, sys, time, traceback
 
 mode = sys.argv[2] if len(sys.argv) > 2 else ""
 print("mode", mode, "\\x1b[31mred", flush=True)
@@ -21,7 +26,8 @@ def facts():
     status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
     found = {"pid": os.getpid(), "uid": os.getuid(), "root": sorted(os.listdir("/")), "env": dict(os.environ)}
     found |= {name: status[name].strip() for name in ("NoNewPrivs", "CapEff", "CapBnd")}
-    for name, path in (("root_writable", "/new"), ("tmp_writable", "/tmp/new"), ("sys_writable", "/proc/sys/kernel/core_pattern")):
+    places = {"root_writable": "/new", "tmp_writable": "/tmp/new", "sys_writable": "/proc/sys/kernel/core_pattern"}
+    for name, path in places.items():
         try:
             open(path, "a").close()
             found[name] = True
@@ -36,8 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         status, body = 200, b"fine"
         if self.path == "/healthz" and mode == "sick":
             status = 503
-        if self.path.startswith("/gatehouse") or mode == "broken-root":
-            status, body = (500 if mode.startswith("broken") else 404), b"no"
+        if self.path.startswith("/gatehouse"):
+            status, body = (500 if mode == "broken-address" else 404), b"no"
         if mode == "traceback":
             body = b"Traceback (most recent call last)"
         self.send_response(status)
@@ -48,6 +54,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     if mode == "trace":
         do_TRACE = do_GET
+    if mode == "fragile":
+        def log_error(self, *_):
+            os._exit(1)
 
 
 def stop(*_):
@@ -58,10 +67,10 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop)
 print(facts(), flush=True)
 http.server.HTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
-'''
+"""
 
 _LIST = """
-import encodings.idna, http.server, os, signal, subprocess, sys, time
+import encodings.idna, http.server, os, signal, sys, time, traceback
 print(sys.prefix)
 print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
 """
@@ -78,9 +87,28 @@ def make_rootfs(folder: Path) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(name, target)
     (folder / "service.py").write_text(SERVICE)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)  # whatever the modes are where Python is installed
     return [python, "-I", "-S", "/service.py"]
 
 
 def _libraries(program: str) -> list[str]:
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     return [word for word in done.stdout.split() if word.startswith("/")]
+
+
+def write_image(archive: Path, rootfs: Path, command: list[str]) -> Written:
+    """An image of ``rootfs`` for this machine."""
+    tree = {path.relative_to(rootfs).as_posix(): path for path in rootfs.rglob("*")}
+    entries = {
+        name: folder() if path.is_dir() else file(path.read_bytes(), executable=True) for name, path in tree.items()
+    }
+    layer = pack(entries, time=0)
+    config = {
+        "architecture": MACHINES[platform.machine()].rpartition("/")[2],
+        "os": "linux",
+        "config": {"Entrypoint": command, "User": "65532:65532"},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+    }
+    image = PlatformImage(MACHINES[platform.machine()], config, [layer])
+    return write_archive(archive, [image], name="gatehouse-test-service", tag="latest")
