@@ -1,11 +1,20 @@
 """What a tool said, read so that a tool that was killed, cut short or fell over never counts as a yes."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 
-from pipeline.model.documents import parse_json
+from pipeline.model.documents import Document, parse_json, validate
 from pipeline.model.errors import CannotEvaluate
 from pipeline.processes import Completed
+
+
+class Report(Document):
+    """Base of a tool's report: fields that we do not look at may come and go with its releases."""
+
+    model_config = {**Document.model_config, "extra": "ignore"}
+
+
+R = TypeVar("R", bound=Report)
 
 
 def unreadable(step: str, tool: str, got: str, expected: str) -> CannotEvaluate:
@@ -26,6 +35,14 @@ def read_json(step: str, tool: str, completed: Completed, exit_codes: Collection
         return parse_json(completed.stdout, what=f"{tool}'s output")
     except CannotEvaluate as error:
         raise unreadable(step, tool, error.message, "one whole JSON document") from error
+
+
+def typed(step: str, tool: str, model: type[R], parsed: Any) -> R:
+    """Hold a tool's JSON against the shape of its report; raises ``unreadable``."""
+    try:
+        return validate(model, parsed, what=f"{tool}'s output")
+    except CannotEvaluate as error:
+        raise unreadable(step, tool, error.message, f"{tool}'s report") from error
 
 
 def agree(step: str, tool: str, completed: Completed, expected: int) -> None:
