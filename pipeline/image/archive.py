@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import write_atomic
-from pipeline.image.layer import MEDIA_TYPE, Entry, Kind, Packed, file, sha256, tar
+from pipeline.image.layer import MEDIA_TYPE, Entry, Kind, Packed, Tree, file, sha256, tar
 from pipeline.model.documents import canonical_json, parse_json
 from pipeline.model.errors import CannotEvaluate
 
@@ -179,15 +179,22 @@ class Archive:
             raise self._malformed(f"layer {descriptor['digest']} of other content", diff_id)
         return plain
 
-    def tree(self, platform: str) -> dict[str, Entry]:
-        """Every path of the image, upper layers over lower ones, whiteouts applied (``layer.md``)."""
-        tree: dict[str, Entry] = {}
+    def layer_trees(self, platform: str) -> list[dict[str, Entry]]:
+        """Each layer's own entries, base first; whiteouts are still the files that stand for them."""
+        trees: list[dict[str, Entry]] = []
         for plain in self.layers(platform):
             try:
-                _apply(tree, plain)
-            except (ValueError, KeyError, tarfile.TarError, EOFError) as error:
+                trees.append(read_tree(plain, below=trees))
+            except (ValueError, tarfile.TarError, EOFError) as error:
                 raise self._malformed(str(error), "layers of files, folders and links") from error
-        return tree
+        return trees
+
+    def tree(self, platform: str) -> dict[str, Entry]:
+        """Every path of the image."""
+        try:
+            return merge(self.layer_trees(platform))
+        except ValueError as error:
+            raise self._malformed(str(error), "layers that fit together") from error
 
 
 def gunzip(content: bytes) -> bytes:
@@ -199,26 +206,34 @@ def gunzip(content: bytes) -> bytes:
     return plain
 
 
-def read_tree(plain: bytes) -> dict[str, Entry]:
-    """The entries of one layer's tar; ValueError, KeyError or TarError for what is no sound layer."""
+def read_tree(plain: bytes, *, below: Sequence[Tree] = ()) -> dict[str, Entry]:
+    """The entries of one layer's tar, ``below`` being where its hard links may point.
+
+    ValueError or TarError for what is no sound layer.
+    """
     tree: dict[str, Entry] = {}
-    _apply(tree, plain)
-    return tree
-
-
-def _apply(tree: dict[str, Entry], plain: bytes) -> None:
     with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as opened:
         for member in opened:
             path = member.name.removeprefix("./").rstrip("/")
-            if path in {"", "."}:
-                continue
-            if path.startswith("/") or {"..", ""} & set(path.split("/")) or "\0" in path:
+            if path.startswith("/") or {"..", ""} & set(path.split("/") if path else ()) or "\0" in path:
                 raise ValueError(f"the path {member.name!r}")
+            if path not in {"", "."}:
+                tree[path] = _entry([*below, tree], opened, member)
+    return tree
+
+
+def merge(trees: Sequence[Tree]) -> dict[str, Entry]:
+    """Upper layers over lower ones, whiteouts applied (``layer.md``); ValueError where they do not fit."""
+    merged: dict[str, Entry] = {}
+    for tree in trees:
+        for path in tree:
             folder, _, name = path.rpartition("/")
             if name.startswith(_WHITEOUT):
-                _remove(tree, folder, name)
-            else:
-                _set(tree, path, _entry(tree, opened, member))
+                _remove(merged, folder, name)
+        for path, entry in tree.items():
+            if not path.rpartition("/")[2].startswith(_WHITEOUT):
+                _set(merged, path, entry)
+    return merged
 
 
 def _remove(tree: dict[str, Entry], folder: str, name: str) -> None:
@@ -239,14 +254,20 @@ def _set(tree: dict[str, Entry], path: str, entry: Entry) -> None:
     tree[path] = entry
 
 
-def _entry(tree: Mapping[str, Entry], opened: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
+def _entry(trees: Sequence[Tree], opened: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
     mode = member.mode & 0o7777
+    if any(name.startswith("SCHILY.xattr.security.") for name in member.pax_headers):
+        raise ValueError(f"{member.name}, which has security attributes (file capabilities)")
     if member.isdir():
         return Entry(Kind.FOLDER, mode, owner=member.uid)
     if member.issym():
         return Entry(Kind.LINK, 0o777, target=member.linkname, owner=member.uid)
     if member.islnk():
-        return tree[member.linkname.removeprefix("./")]
+        target = member.linkname.removeprefix("./")
+        found = [tree[target] for tree in trees if target in tree]
+        if not found:
+            raise ValueError(f"{member.name}, a hard link to nothing")
+        return found[-1]
     if member.isfile() and (body := opened.extractfile(member)):
         return Entry(Kind.FILE, mode, body.read(), owner=member.uid)
     raise ValueError(f"{member.name}, which is a device or pipe")
@@ -279,4 +300,3 @@ def unpack_rootfs(path: Path, platform: str, folder: Path) -> None:
     # Last, so that a folder that nobody may write does not stop its own files from being written.
     for name, entry in sorted(folders.items(), reverse=True):
         (folder / name).chmod(entry.mode & 0o1777)
-

@@ -13,7 +13,8 @@ from pipeline.model.errors import Refused
 LIST = "requirements/base.in"
 LOCK = "requirements/base.lock.json"
 UPDATE = "nox -s lock -- base"
-ARCHITECTURES: tuple[Literal["amd64", "arm64"], ...] = ("amd64", "arm64")
+Architecture = Literal["amd64", "arm64"]
+ARCHITECTURES: tuple[Architecture, ...] = ("amd64", "arm64")
 
 _NAME = r"[a-z0-9][a-z0-9+.-]+"
 _FILE = r"[A-Za-z0-9+_~%:-][A-Za-z0-9.+_~%:-]*"
@@ -48,11 +49,11 @@ class BaseLock(Document):
     version: Literal[1]
     suite: str
     time: int = Field(ge=0)
-    """Seconds since the epoch: the suites' newest Date when a package last changed; the time of the base layer's files."""
-    snapshot: dict[Literal["debian", "debian-security"], Stamp]
+    """Seconds since the epoch: the suites' newest Date when a package last changed. The base layer's files carry it."""
+    snapshot: dict[str, Stamp]
     """When to look in the snapshot archive for a package that has left the mirror."""
     suites: list[SuiteDate]
-    packages: dict[Literal["amd64", "arm64"], list[Package]]
+    packages: dict[Architecture, list[Package]]
 
     def python(self) -> str:
         """The image's Python, ``3.13``: the version in the name of its minimal interpreter's package."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipeline.image.base_packages import ARCHITECTURES, LIST, BaseLock, Package, PackageList, SuiteDate
+from pipeline.image.base_packages import ARCHITECTURES, LIST, Architecture, BaseLock, Package, PackageList, SuiteDate
 from pipeline.image.control import Stanza, alternatives
 from pipeline.image.downloads import fetch
 from pipeline.image.mirrors import Mirrors
@@ -43,7 +43,7 @@ def resolve_base(
     Raises Refused (``base.*``) and CannotEvaluate (``base.keys``, ``download.*``).
     """
     releases = [_release(item, mirrors, keys=keys, now=now, previous=previous) for item in suites_of(suite)]
-    packages = {}
+    packages: dict[Architecture, list[Package]] = {}
     for architecture in ARCHITECTURES:
         say(f"reading the packages of {suite} for {architecture}")
         candidates = [
@@ -125,7 +125,7 @@ def _fetcher(mirrors: Mirrors, suite: Suite, now: datetime, *, limit: int = MAX_
 
 
 def _lock(
-    suite: str, releases: Sequence[Release], packages: Mapping[str, list[Package]], previous: BaseLock | None
+    suite: str, releases: Sequence[Release], packages: Mapping[Architecture, list[Package]], previous: BaseLock | None
 ) -> BaseLock:
     newest: dict[str, datetime] = {}
     for release in releases:

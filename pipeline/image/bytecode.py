@@ -5,11 +5,12 @@ import tempfile
 from pathlib import Path
 
 from pipeline.image.base_layer import TUPLES
+from pipeline.image.base_packages import Architecture
 from pipeline.image.layer import Entry, Kind, Tree, file
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.processes import run
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINES: dict[str, Architecture] = {"x86_64": "amd64", "aarch64": "arm64"}
 # Unchecked-hash code (PEP 552) holds no time and is never compared with its source: the image is read-only anyway.
 # A file that is no Python of this version (a template, a test's bad example) simply has none.
 _PROGRAM = """
@@ -24,8 +25,8 @@ for path in sys.stdin.buffer.read().split(b"\\0"):
 """
 
 
-def host_architecture() -> str:
-    """This machine's, as Debian names it; raises Misuse (``image.host``) where no base can run here."""
+def host_architecture() -> Architecture:
+    """The machine's, as Debian names it; raises Misuse (``image.host``) where no base can run here."""
     machine = platform.machine()
     if machine not in _MACHINES or platform.system() != "Linux":
         raise Misuse(

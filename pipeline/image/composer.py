@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.git import Snapshot, take_snapshot
+from pipeline.hash_locks import Locked, read_lock
 from pipeline.image import base_lock
 from pipeline.image.archive import PlatformImage, Written, gunzip, read_tree, write_archive
 from pipeline.image.base_layer import lay_out
-from pipeline.image.base_packages import BaseLock, Package
+from pipeline.image.base_packages import Architecture, BaseLock, Package
 from pipeline.image.bytecode import compile_sources, host_architecture
 from pipeline.image.context import IGNORE, copied, ignore, read_context
 from pipeline.image.dockerfile import NAME, Recipe, read
@@ -19,7 +20,7 @@ from pipeline.image.layer import Entry, Packed, Tree, folder, pack
 from pipeline.image.layer_cache import LayerCache
 from pipeline.image.mirrors import find_mirrors
 from pipeline.image.wheel_files import read_wheel
-from pipeline.image.wheels import LOCK, Locked, Wheel, fetch_wheels, for_image, locked_wheels
+from pipeline.image.wheels import LOCK, Wheel, fetch_wheels, for_image
 from pipeline.model.context import Source
 from pipeline.model.errors import CannotEvaluate, Refused
 from pipeline.settings import Settings
@@ -27,7 +28,6 @@ from pipeline.settings import Settings
 #: What FROM names when the base is the locked one.
 BASE_IMAGE = "locked-base"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
-Architecture = Literal["amd64", "arm64"]
 
 
 def _quiet(_: str) -> None:
@@ -70,8 +70,10 @@ def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -
         )
     recipe, app = read_app(shop.root, settings, snapshot)
     lock = base_lock.require(shop.root, settings)
-    locked = locked_wheels(_read_lock(shop.root))
-    images, packages, wheels = [], {}, {}
+    locked = list(read_lock(shop.root, LOCK).values())
+    images: list[PlatformImage] = []
+    packages: dict[str, list[Package]] = {}
+    wheels: dict[str, list[Wheel]] = {}
     for platform in sorted(settings.image.platforms):
         build = _PlatformBuild(shop, settings, lock, _architecture(platform))
         chosen = build.fetch(locked)
@@ -129,17 +131,6 @@ def _text(entry: Entry, name: str) -> str:
             "dockerfile.encoding",
             f"{name}: not text (got {error.reason} at byte {error.start}, expected UTF-8)",
             fix=f"save {name} as UTF-8",
-        ) from error
-
-
-def _read_lock(root: Path) -> str:
-    try:
-        return (root / LOCK).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotEvaluate(
-            "lock.missing",
-            f"{LOCK}: not readable (got {error}, expected the locked dependencies)",
-            fix="make it with `nox -s lock -- update`",
         ) from error
 
 
@@ -270,4 +261,3 @@ def image_config(
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{"created": created, "created_by": f"gatehouse: {step}"} for step in steps],
     }
-

@@ -45,7 +45,7 @@ def _entry(root: Path, path: str, mode: str, blob: str) -> Entry:
         )
     kind, bits = _MODES[mode]
     try:
-        content = os.fsencode(os.readlink(root / path)) if kind is Kind.LINK else (root / path).read_bytes()
+        content = os.fsencode((root / path).readlink()) if kind is Kind.LINK else (root / path).read_bytes()
     except OSError as error:
         raise _changed(path, error.strerror or str(error)) from error
     algorithm = "sha1" if len(blob) == 40 else "sha256"
@@ -136,7 +136,9 @@ def _copy_one(context: Context, copy: Copy, source: str) -> dict[str, Entry]:
     if name in context:
         return {f"{target}/{parts[-1]}".strip("/") if copy.into else target: context[name]}
     below = f"{name}/" if name else ""
-    found = {f"{target}/{path.removeprefix(below)}".strip("/"): e for path, e in context.items() if path.startswith(below)}
+    found = {
+        f"{target}/{path.removeprefix(below)}".strip("/"): e for path, e in context.items() if path.startswith(below)
+    }
     if not found:
         raise Refused(
             "dockerfile.no-source",

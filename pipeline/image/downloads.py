@@ -1,4 +1,4 @@
-"""Files fetched by hash: several at once, resumed, tried at each address in turn, and checked before anyone sees them."""
+"""Files fetched by hash: several at once, resumed, from each address in turn, checked before anyone sees them."""
 
 import errno
 import os
@@ -163,4 +163,3 @@ def _protocol_error() -> type[Exception]:
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
     return HTTPError
-

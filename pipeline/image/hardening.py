@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.image.archive import Archive, read_tree
+from pipeline.image.archive import Archive, merge
 from pipeline.image.control import stanzas
 from pipeline.image.layer import Kind, Tree
 from pipeline.image.secrets import find_secrets, secrets_in_environment
@@ -46,11 +46,11 @@ class Examination:
 
 def examine(archive: Archive, platform: str) -> Examination:
     """Read every layer; raises CannotEvaluate (``archive.malformed``)."""
-    plain = archive.layers(platform)
     config = archive.config(platform).get("config", {})
-    tree = archive.tree(platform)
+    layers = archive.layer_trees(platform)
+    tree = merge(layers)
     # A file that an upper layer removes is still in the lower one, for everyone to read.
-    secrets = {secret for layer in plain for secret in find_secrets(read_tree(layer))}
+    secrets = {secret for layer in layers for secret in find_secrets(layer)}
     secrets.update(secrets_in_environment(config.get("Env", [])))
     found = [
         *_user_flaws(str(config.get("User", ""))),
@@ -59,8 +59,8 @@ def examine(archive: Archive, platform: str) -> Examination:
     ]
     sizes = {
         "compressed_bytes": sum(layer["size"] for layer in archive.manifest(platform)["layers"]),
-        "size_bytes": sum(len(layer) for layer in plain),
-        "layers": len(plain),
+        "size_bytes": sum(len(entry.content) for layer in layers for entry in layer.values()),
+        "layers": len(layers),
     }
     return Examination(tuple(found), {**sizes, **_measures(tree, config)})
 
@@ -70,10 +70,10 @@ def hardening_predicate(context: Context, examination: Examination, *, target: s
     image = Descriptor(name=target, digest={"sha256": digest.removeprefix("sha256:")})
     return dump(
         Hardening(
-            context=context,
+            gatehouse_context=context,
             attributes=[ScaiAttribute(attribute=name, target=image) for name in examination.attributes],
             producer=Descriptor(uri=PRODUCER),
-            measures=dict(sorted(examination.measures.items())),
+            gatehouse_measures=dict(sorted(examination.measures.items())),
         )
     )
 

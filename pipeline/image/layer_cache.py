@@ -17,10 +17,14 @@ class _Record(Document):
     diff_id: str
 
 
+#: The modules that decide what is in a layer.
+_MAKERS = ("base_layer", "bytecode", "composer", "debs", "layer", "wheel_files")
+
+
 def code_digest() -> str:
     """SHA-256 of the modules that make layers, so that a change of theirs makes every layer anew."""
     folder = Path(__file__).parent
-    return sha256(b"\0".join(path.read_bytes() for path in sorted(folder.glob("*.py"))))
+    return sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in _MAKERS))
 
 
 class LayerCache:

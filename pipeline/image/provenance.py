@@ -27,16 +27,16 @@ def build_provenance(
 ) -> dict[str, Any]:
     """The predicate; ``packages`` and ``wheels`` are what was used, by platform. Nothing in it varies between runs."""
     definition = BuildDefinition(
-        build_type=BUILD_TYPE,
-        external_parameters={
+        buildType=BUILD_TYPE,
+        externalParameters={
             "builder": settings.image.builder,
             "directory": settings.app.directory,
             "dockerfile": f"{settings.app.directory}/Dockerfile",
             "platforms": sorted(settings.image.platforms),
             "source": f"{context.source.uri}@{context.source.commit}",
         },
-        internal_parameters={"version": settings.app.version},
-        resolved_dependencies=[
+        internalParameters={"version": settings.app.version},
+        resolvedDependencies=[
             _source(context),
             *_locks(context),
             *_unique(_package(package, suite) for items in packages.values() for package in items),
@@ -44,7 +44,7 @@ def build_provenance(
         ],
     )
     run = RunDetails(builder=Builder(id=builder_id, version={"composer": code_digest()}))
-    return dump(Provenance(context=context, build_definition=definition, run_details=run))
+    return dump(Provenance(gatehouse_context=context, buildDefinition=definition, runDetails=run))
 
 
 def _source(context: Context) -> Descriptor:
@@ -70,4 +70,4 @@ def _wheel(wheel: Wheel) -> Descriptor:
 
 def _unique(descriptors: Iterator[Descriptor]) -> list[Descriptor]:
     """Once each, sorted: two platforms share their ``all`` packages and pure wheels."""
-    return sorted({str(item.uri): item for item in descriptors}.values(), key=lambda item: str(item.uri))
+    return [item for _, item in sorted({(str(item.uri), str(item.name)): item for item in descriptors}.items())]

@@ -20,5 +20,5 @@ def debian_purl(package: Package, *, suite: str) -> str:
 
 
 def wheel_purl(wheel: Wheel) -> str:
-    """``pkg:pypi/tornado@6.5?file_name=...``: the file matters, since a release has many."""
-    return f"pkg:pypi/{_quoted(wheel.name)}@{_quoted(wheel.version)}?file_name={_quoted(wheel.filename)}"
+    """``pkg:pypi/tornado@6.5``."""
+    return f"pkg:pypi/{_quoted(wheel.name)}@{_quoted(wheel.version)}"

@@ -90,7 +90,7 @@ def verify_signature(content: bytes, certs: Sequence["Cert"], *, what: str) -> b
     try:
         verified = verify(bytes=content, store=lambda _: list(certs))
         signers = {signature.certificate for signature in verified.valid_sigs}
-    except Exception as error:  # noqa: BLE001  (the library raises what its parser meets, and never says which)
+    except Exception as error:  # (the library raises what its parser meets, and never says which)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _refuse("base.signature", what, reason, "a valid signature of a vendored key") from error
     if not signers & allowed or verified.bytes is None:

@@ -9,7 +9,21 @@ from dataclasses import dataclass
 from pipeline.image.layer import Kind, Tree
 
 _SHELLS = {"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh", "csh", "tcsh", "fish", "busybox", "toybox"}
-_MANAGERS = {"apt", "apt-get", "aptitude", "dpkg", "apk", "dnf", "microdnf", "yum", "rpm", "zypper", "pip", "pip3", "uv"}
+_MANAGERS = {
+    "apt",
+    "apt-get",
+    "aptitude",
+    "dpkg",
+    "apk",
+    "dnf",
+    "microdnf",
+    "yum",
+    "rpm",
+    "zypper",
+    "pip",
+    "pip3",
+    "uv",
+}
 _MANAGERS |= {"conda", "npm", "easy_install", "snap"}
 _MANAGER_MODULES = re.compile(r"(?:^|/)(?:pip|uv|ensurepip|easy_install)/__main__\.py$")
 _LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib64")
@@ -102,7 +116,8 @@ def _dynamic(content: bytes, origin: str) -> tuple[list[str], list[str]]:
         tags = list(section.iter_tags()) if isinstance(section, DynamicSection) else []
     except (ELFError, AssertionError, UnicodeDecodeError) as error:
         return [f"an ELF file that can be read ({error})"], []
-    needed = [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
-    paths = [getattr(tag, "runpath", None) or getattr(tag, "rpath", "") for tag in tags]
+    # pyelftools names the value of a string tag by the tag.
+    needed = [str(getattr(tag, "needed", "")) for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
+    paths = [str(getattr(tag, "runpath", "") or getattr(tag, "rpath", "")) for tag in tags]
     folders = [item for path in paths for item in path.split(":") if item]
     return needed, [posixpath.normpath(re.sub(r"\$(ORIGIN|\{ORIGIN\})", f"/{origin}", item)) for item in folders]

@@ -18,7 +18,7 @@ from pipeline.image.layer import Entry, file
 from pipeline.model.errors import CannotEvaluate, Refused
 
 MAX_UNPACKED = 1 << 30
-# Not needed at run time: byte code (ours is made from the sources), sources of extension modules, a package's own tests.
+# Not needed at run time: byte code (ours is made from the sources), sources of extension modules, own tests.
 _LEFT_OUT = re.compile(r"(?:^|/)__pycache__/|\.(?:py[co]|c|cc|cpp|h|hpp|pyx|pxd)$|^[^/]+/tests?/")
 _UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 

@@ -4,15 +4,14 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.markers import InvalidMarker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.markers import Marker
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from pipeline.files import sha256_file, write_atomic
+from pipeline.hash_locks import Locked
 from pipeline.image.layer import sha256
 from pipeline.model.context import Sha256Hex
 from pipeline.model.documents import Document, canonical_json, parse
@@ -23,17 +22,6 @@ LOCK = "requirements.txt"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 #: What a C library of 2.41 takes, newest first (PEP 600); pip wants every one spelled out.
 _GLIBC = ("_2_41", "_2_39", "_2_38", "_2_36", "_2_35", "_2_34", "_2_31", "_2_28", "_2_27", "_2_26", "_2_24", "_2_17")
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """One line of the lock. ``hashes`` are the SHA-256 digests that its files may have, in hexadecimal."""
-
-    name: str
-    version: str
-    hashes: frozenset[str]
-    marker: str = ""
 
 
 class Wheel(Document):
@@ -48,54 +36,6 @@ class Wheel(Document):
 
 class Selection(Document):
     wheels: list[Wheel]
-
-
-def _malformed(line: str, expected: str) -> Refused:
-    return Refused(
-        "lock.malformed",
-        f"{LOCK}: not a hash-locked requirement (got {line[:120]!r}, expected {expected})",
-        fix="make the lock anew with `nox -s lock -- update`",
-    )
-
-
-def locked_wheels(text: str) -> list[Locked]:
-    """Every requirement of a lock that pip-compile wrote, sorted by name.
-
-    Raises Refused (``lock.malformed``, ``lock.unhashed``) for anything but ``name==version --hash=...``:
-    nested files, constraints, options, addresses, editable packages.
-    """
-    found: dict[str, Locked] = {}
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-        stripped = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if stripped:
-            locked = _locked(stripped)
-            if locked.name in found:
-                raise _malformed(stripped, f"{locked.name} once")
-            found[locked.name] = locked
-    return [found[name] for name in sorted(found)]
-
-
-def _locked(line: str) -> Locked:
-    hashes = _HASH.findall(line)
-    requirement = re.split(r"\s--hash=", line, maxsplit=1)[0].strip()
-    if re.sub(_HASH, "", line).strip() != requirement:
-        raise _malformed(line, "nothing but sha256 hashes behind it")
-    try:
-        parsed = Requirement(requirement)
-        exact = re.fullmatch(r"==([^*,]+)", str(parsed.specifier))
-        version = str(Version(exact[1])) if exact else ""
-    except (InvalidRequirement, InvalidMarker, ValueError) as error:
-        raise _malformed(line, "name==version") from error
-    if not version or parsed.url:
-        raise _malformed(line, "name==version")
-    if not hashes:
-        raise Refused(
-            "lock.unhashed",
-            f"{LOCK}: {parsed.name}: no hash (got none, expected --hash=sha256:...)",
-            fix="make the lock anew with `nox -s lock -- update`",
-        )
-    name = canonicalize_name(parsed.name)
-    return Locked(name, exact[1] if exact else "", frozenset(hashes), str(parsed.marker or ""))
 
 
 def for_image(locked: Sequence[Locked], *, architecture: str, python: str) -> list[Locked]:
@@ -114,11 +54,7 @@ def for_image(locked: Sequence[Locked], *, architecture: str, python: str) -> li
         "sys_platform": "linux",
         "extra": "",
     }
-    return [
-        item
-        for item in locked
-        if not item.marker or (marker := Requirement(f"x; {item.marker}").marker) is None or marker.evaluate(environment)
-    ]
+    return [item for item in locked if not item.marker or Marker(item.marker).evaluate(environment)]
 
 
 def fetch_wheels(
@@ -168,19 +104,16 @@ def _download(
 ) -> list[Wheel]:
     cache.mkdir(parents=True, exist_ok=True)
     tags = [f"manylinux{glibc}_{MACHINES[architecture]}" for glibc in _GLIBC]
-    tags += [f"manylinux2014_{MACHINES[architecture]}", f"linux_{MACHINES[architecture]}"]
+    tags.append(f"manylinux2014_{MACHINES[architecture]}")
     with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as temporary:
         # pip judges markers by the interpreter that it runs in, so it gets the lines that count and no markers.
         lines = [f"{i.name}=={i.version} {' '.join(f'--hash=sha256:{h}' for h in sorted(i.hashes))}\n" for i in locked]
         wanted = Path(temporary, "wanted.txt")
         wanted.write_text("".join(lines), encoding="ascii")
-        ended = run(
-            [pip, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"]
-            + ["--require-hashes", "--only-binary=:all:", "--implementation", "cp", "--python-version", python]
-            + [word for tag in tags for word in ("--platform", tag)]
-            + ["--dest", f"{temporary}/files", "--requirement", wanted],
-            env=environment,
-        )
+        command: list[str | Path] = [pip, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+        command += ["--require-hashes", "--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+        command += [word for tag in tags for word in ("--platform", tag)]
+        ended = run([*command, "--dest", f"{temporary}/files", "--requirement", wanted], env=environment)
         if ended.exit_code != 0:
             raise _pip_failed(ended.stderr.decode("utf-8", "replace"))
         return [_keep(path, locked, cache) for path in sorted(Path(temporary, "files").iterdir())]

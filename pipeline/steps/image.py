@@ -9,6 +9,7 @@ from pipeline.image.composer import Composed, Workshop, compose
 from pipeline.image.hardening import Examination, examine, hardening_predicate
 from pipeline.image.provenance import build_provenance
 from pipeline.image.soundness import Flaw
+from pipeline.indexes import pip_environment
 from pipeline.model.errors import Misuse
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Outcome, Problem, Status
@@ -19,7 +20,7 @@ MAX_PROBLEMS = 20
 _FIXES = {
     "image.dangling-link": "copy the file that the link points to, or leave the link out",
     "image.missing-library": "add the package with that library to requirements/base.in, or leave out what needs it",
-    "image.package-manager": "leave it out of requirements.in or the application's folder: an image is replaced, not mended",
+    "image.package-manager": "leave it out of requirements.in and of the application: an image is replaced, not mended",
     "image.root-user": "end the Dockerfile with `USER 65532:65532`",
     "image.secret": "take it out of the tree and revoke it: whoever can pull the image can read it",
     "image.setuid": "leave the file out, or take its set-user bit away",
@@ -58,13 +59,9 @@ def _workshop(job: Job) -> Workshop:
         root=job.root,
         cache=job.state / "cache",
         pip=job.python("checks"),
-        pip_environment=_pip_environment(),
+        pip_environment=pip_environment(),
         say=job.say,
     )
-
-
-def _pip_environment() -> dict[str, str]:
-    return {}
 
 
 def _problem(platform: str, flaw: Flaw) -> Problem:
