@@ -6,6 +6,7 @@ ignores, and an empty cache; and what it answers must name exactly what was aske
 """
 
 import re
+import ssl
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +18,12 @@ from pipeline.advisories.fetching import describe
 from pipeline.advisories.interface import Advisory, Answer, NoAnswer, Pin, pin, silent
 from pipeline.model.documents import Document, parse
 from pipeline.model.errors import CannotEvaluate
-from pipeline.processes import Completed, run
+from pipeline.processes import Completed, run, scrubbed
 
 UNKNOWN_RELEASE = "the feed has no data about this release"
-_OPTIONS = [
-    "--no-deps",
-    "--disable-pip",
-    "--format",
-    "json",
-    "--aliases",
-    "on",
-    "--desc",
-    "on",
-    "--progress-spinner",
-    "off",
-]
+_ISOLATED = ("-I", "-m", "pip_audit")
+_PINS_ONLY = ("--no-deps", "--disable-pip")
+_AS_JSON = ("--format", "json", "--aliases", "on", "--desc", "on", "--progress-spinner", "off")
 _FEED_ERROR = re.compile(rb"(?:requests\.exceptions|urllib3\.exceptions)\.(\w+)|(ServiceError|ConnectionError)\b")
 _HTTP_STATUS = re.compile(rb"requests\.exceptions\.HTTPError: (\d{3}) ")
 _FATAL = b"ERROR:pip_audit._cli:"
@@ -95,17 +87,14 @@ class PipAudit:
         return read_report(self._run(pins))
 
     def _run(self, pins: Sequence[Pin], *options: str) -> Completed:
-        service = ["--vulnerability-service", "osv", "--osv-url", f"{self.osv}/v1/query"] if self.osv else []
+        service = ("--vulnerability-service", "osv", "--osv-url", f"{self.osv}/v1/query") if self.osv else ()
         with tempfile.TemporaryDirectory(prefix="gatehouse-audit-") as folder:
             asked = Path(folder, "requirements.txt")
-            asked.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), encoding="utf-8")
+            asked.write_text("".join(f"{item.name}=={item.version}\n" for item in pins), encoding="utf-8")
+            fresh = ("--cache-dir", f"{folder}/cache", "--timeout", str(self.socket_seconds))
+            command = [self.python, *_ISOLATED, *options, *_PINS_ONLY, *_AS_JSON, *service, *fresh, "-r", asked]
             try:
-                return run(
-                    [self.python, "-I", "-m", "pip_audit", *options, *_OPTIONS, *service]
-                    + ["--cache-dir", f"{folder}/cache", "--timeout", str(self.socket_seconds), "-r", asked],
-                    cwd=Path(folder),
-                    timeout=self.seconds,
-                )
+                return run(command, cwd=Path(folder), env=_system_trust(), timeout=self.seconds)
             except CannotEvaluate as error:
                 if error.code != "tool.timeout":
                     raise
@@ -141,6 +130,13 @@ class PipAudit:
             unaudited=unaudited,
             advisories=tuple(advisories),
         )
+
+
+def _system_trust() -> dict[str, str]:
+    """Makes ``requests`` trust what the system trusts (a proxy's own root), unless the user already said what."""
+    paths = ssl.get_default_verify_paths()
+    trusted = paths.cafile or paths.capath
+    return {"REQUESTS_CA_BUNDLE": trusted} if trusted and "REQUESTS_CA_BUNDLE" not in scrubbed() else {}
 
 
 class _Skipped(NoAnswer):

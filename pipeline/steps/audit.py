@@ -170,16 +170,20 @@ def _left_out(surveyed: Survey, findings: Iterable[Finding]) -> list[Problem]:
     ]
 
 
+def _ending(items: Sequence[Finding]) -> str:
+    return "y" if len(items) == 1 else "ies"
+
+
 def _line(pins: Sequence[Pin], surveyed: Survey, findings: Sequence[Finding], debian: int) -> str:
     live = _live(findings)
     graves = Counter(finding.severity for finding in live)
     kinds = ", ".join(f"{graves[name]} {name}" for name in (*reversed(ORDER), "unknown") if graves[name])
     words = [
-        f"{len(surveyed.audited)} of {len(pins)} packages audited, {len(live)} vulnerabilities"
+        f"{len(surveyed.audited)} of {len(pins)} packages audited, {len(live)} vulnerabilit{_ending(live)}"
         + (f" ({kinds})" if kinds else ""),
     ]
-    if withdrawn := len(findings) - len(live):
-        words.append(f"{withdrawn} withdrawn advisories ignored")
+    if withdrawn := [finding for finding in findings if finding.withdrawn]:
+        words.append(f"{len(withdrawn)} withdrawn advisor{_ending(withdrawn)} ignored")
     if surveyed.unaudited:
         words.append(f"could not evaluate {', '.join(map(str, surveyed.unaudited))}")
     if debian:

@@ -1,0 +1,176 @@
+"""The audit as a whole: the real pip-audit and our own client against a loopback OSV server."""
+
+import socket
+
+import pytest
+
+from pipeline.advisories.index import ProjectJson
+from pipeline.advisories.osv import Osv
+from pipeline.advisories.pip_audit import PipAudit
+from pipeline.advisories.survey import NO_CANARY
+from pipeline.model.errors import Refused
+from pipeline.model.outcome import Status
+from pipeline.model.predicates import Vulnerabilities, parse_predicate
+from pipeline.steps.audit import Sources, audit, sources
+from tests.support.jobs import lock_of, make_job
+from tests.support.osv import OsvServer, advisory
+
+CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+LOW = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"
+LOCK = lock_of({"tornado==6.0": "1" * 64, "idna==3.1": "2" * 64})
+DEBIAN = "2 Debian packages not audited (no feed configured)"
+
+
+@pytest.fixture
+def job(tmp_path, checks_python):
+    return make_job(tmp_path, lock=LOCK, direct=["tornado"], tools={"checks": checks_python})
+
+
+@pytest.fixture
+def run(job):
+    def run(*records, **manners):
+        with OsvServer(*records, **manners) as server:
+            return run_on(job, server.address)
+
+    return run
+
+
+def run_on(job, address):
+    osv = Osv(address=address, seconds=1)
+    pip_audit = PipAudit(python=job.tools["checks"], osv=address, socket_seconds=1)
+    return audit(job, Sources(feeds=[pip_audit, osv], fallback=None, records=osv))
+
+
+def predicate(outcome) -> Vulnerabilities:
+    (evidence,) = outcome.evidence
+    parsed = parse_predicate(evidence.kind, evidence.predicate)
+    assert isinstance(parsed, Vulnerabilities)
+    return parsed
+
+
+def only(outcome):
+    (result,) = predicate(outcome).scanner.result
+    return result, result.annotations[0]
+
+
+def test_a_lock_without_vulnerabilities_is_audited_whole_and_the_debian_packages_are_named_as_unaudited(run):
+    outcome = run()
+    coverage = predicate(outcome).coverage
+    assert outcome.finding == f"2 of 2 packages audited, 0 vulnerabilities; {DEBIAN}"
+    assert coverage.audited == ["pkg:pypi/idna@3.1", "pkg:pypi/tornado@6.0"]
+    assert sorted(coverage.unaudited) == sorted(set(coverage.locked) - set(coverage.audited))
+    assert all(purl.startswith("pkg:deb/debian/") for purl in coverage.unaudited)
+    assert coverage.canary
+    assert outcome.problems == []
+
+
+def test_a_critical_in_a_transitive_dependency_is_reported_with_severity_date_and_fix(run):
+    outcome = run(advisory("PYSEC-1", "idna", fixed="3.7", vector=CRITICAL, aliases=["CVE-2026-1"]))
+    result, found = only(outcome)
+    assert outcome.status is Status.WARNED
+    assert outcome.finding == f"2 of 2 packages audited, 1 vulnerability (1 critical); {DEBIAN}"
+    assert (result.id, found.purl, found.severity, found.direct) == ("PYSEC-1", "pkg:pypi/idna@3.1", "critical", False)
+    assert (found.published, found.fixed_in) == ("2026-11-01T08:30:00Z", ["3.7"])
+    assert {score.method: score.score for score in result.severity} == {"CVSS_V3": CRITICAL, "gatehouse": "critical"}
+    (problem,) = outcome.problems
+    assert (problem.code, problem.message) == (
+        "audit.vulnerable",
+        "idna 3.1: PYSEC-1, severity critical (got 3.1, expected 3.7)",
+    )
+
+
+def test_a_direct_dependency_is_marked_and_one_without_a_fix_says_so(run):
+    outcome = run(advisory("PYSEC-1", "tornado"))
+    assert only(outcome)[1].direct
+    assert "expected a release that fixes it" in outcome.problems[0].message
+    assert outcome.problems[0].fix.startswith("no release fixes it yet")
+
+
+def test_an_advisory_without_a_vector_is_of_unknown_severity(run):
+    outcome = run(advisory("PYSEC-1", "tornado"))
+    assert only(outcome)[1].severity == "unknown"
+    assert "1 vulnerability (1 unknown)" in outcome.finding
+
+
+def test_two_aliases_with_different_severities_are_one_finding_of_the_graver(run):
+    outcome = run(
+        advisory("PYSEC-1", "tornado", vector=LOW, aliases=["GHSA-1"]),
+        advisory("GHSA-1", "tornado", vector=CRITICAL, aliases=["PYSEC-1"]),
+    )
+    result, found = only(outcome)
+    assert (result.id, found.aliases, found.severity) == ("PYSEC-1", ["GHSA-1"], "critical")
+
+
+def test_a_withdrawn_advisory_is_ignored_and_said(run):
+    outcome = run(advisory("PYSEC-1", "tornado", vector=CRITICAL, withdrawn="2026-11-05T00:00:00Z"))
+    assert only(outcome)[1].withdrawn
+    assert outcome.finding == f"2 of 2 packages audited, 0 vulnerabilities; 1 withdrawn advisory ignored; {DEBIAN}"
+    assert outcome.problems == []
+
+
+def test_what_pip_audit_leaves_out_behind_the_first_page_is_found(run):
+    outcome = run(*(advisory(f"PYSEC-{number}", "tornado") for number in range(3)), page=1)
+    assert [result.id for result in predicate(outcome).scanner.result] == ["PYSEC-0", "PYSEC-1", "PYSEC-2"]
+    left_out = [problem.message for problem in outcome.problems if problem.code == "audit.disagreement"]
+    assert [message.split(" (")[:2] for message in left_out] == [
+        ["pip-audit", "osv): does not report PYSEC-1 of tornado 6.0"],
+        ["pip-audit", "osv): does not report PYSEC-2 of tornado 6.0"],
+    ]
+
+
+@pytest.mark.parametrize("manner", ["not-found", "hang"])
+def test_a_feed_that_does_not_answer_is_could_not_evaluate_and_never_no_vulnerabilities(run, manner):
+    outcome = run(advisory("PYSEC-1", "tornado"), manner=manner)
+    coverage = predicate(outcome).coverage
+    assert outcome.status is Status.WARNED
+    assert outcome.finding.startswith(
+        "0 of 2 packages audited, 0 vulnerabilities; could not evaluate idna 3.1, tornado 6.0"
+    )
+    assert (coverage.audited, coverage.canary) == ([], False)
+    assert set(coverage.unaudited) == set(coverage.locked)
+    assert [problem.code for problem in outcome.problems] == ["audit.unaudited"] * 2
+    assert not any(feed["answered"] for feed in coverage.feeds)
+
+
+def test_without_a_network_nothing_is_audited_and_every_package_says_why(job):
+    with socket.socket() as bound:  # bound and not listening: nothing answers there
+        bound.bind(("127.0.0.1", 0))
+        outcome = run_on(job, f"http://127.0.0.1:{bound.getsockname()[1]}")
+    assert predicate(outcome).coverage.unaudited["pkg:pypi/tornado@6.0"] == (
+        "pip-audit (osv): no connection; osv: no connection"
+    )
+
+
+def test_a_feed_that_does_not_know_the_canary_has_audited_nothing_yet_what_it_found_stays(run):
+    outcome = run(advisory("PYSEC-1", "tornado"), canary=False)
+    coverage = predicate(outcome).coverage
+    assert (coverage.canary, coverage.audited) == (False, [])
+    assert NO_CANARY in coverage.unaudited["pkg:pypi/tornado@6.0"]
+    assert only(outcome)[0].id == "PYSEC-1"
+
+
+def test_a_lock_that_includes_another_file_is_refused(tmp_path):
+    job = make_job(tmp_path, lock=LOCK + "-r other.txt\n", direct=["tornado"], tools={})
+    with pytest.raises(Refused) as raised:
+        audit(job, Sources(feeds=[], fallback=None, records=Osv(address="http://127.0.0.1:9")))
+    assert raised.value.code == "lock.include"
+
+
+def test_two_audits_differ_in_nothing_but_the_time(job):
+    with OsvServer(advisory("PYSEC-1", "tornado", vector=LOW, aliases=["B", "A", "C"])) as server:
+        one, other = (run_on(job, server.address).evidence[0].predicate for _ in range(2))
+    assert {**one, "metadata": None} == {**other, "metadata": None}
+
+
+def test_a_configured_server_is_asked_by_pip_audit_and_by_ourselves(tmp_path, checks_python):
+    job = make_job(tmp_path, lock=LOCK, direct=[], tools={"checks": checks_python}, osv="https://osv.example")
+    assert [(feed.name, feed.uri) for feed in sources(job).feeds] == [
+        ("pip-audit (osv)", "https://osv.example"),
+        ("osv", "https://osv.example"),
+    ]
+
+
+def test_without_one_pip_audit_asks_pypi_and_the_index_is_the_fallback(job):
+    chosen = sources(job)
+    assert [feed.name for feed in chosen.feeds] == ["pip-audit (pypi)"]
+    assert isinstance(chosen.fallback, ProjectJson)
