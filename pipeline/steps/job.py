@@ -46,6 +46,8 @@ class Job:
     """What the user typed behind ``--``."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     ci: bool = False
+    docker_config: Path | None = None
+    """The folder of Docker's ``config.json``, where a registry's credentials are; None: anonymous."""
     say: Callable[[str], None] = _nothing
     """Takes one line of progress."""
 
