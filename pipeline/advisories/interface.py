@@ -6,7 +6,7 @@ from typing import Protocol
 
 from packaging.utils import canonicalize_name
 
-from pipeline.advisories import purls
+from pipeline.image.purls import pypi_purl
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,7 +18,7 @@ class Pin:
 
     @property
     def purl(self) -> str:
-        return purls.pypi(self.name, self.version)
+        return pypi_purl(self.name, self.version)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

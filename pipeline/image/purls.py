@@ -19,6 +19,10 @@ def debian_purl(package: Package, *, suite: str) -> str:
     )
 
 
+def pypi_purl(name: str, version: str) -> str:
+    """``pkg:pypi/tornado@6.5``; ``name`` is normalised (PEP 503)."""
+    return f"pkg:pypi/{_quoted(name)}@{_quoted(version)}"
+
+
 def wheel_purl(wheel: Wheel) -> str:
-    """``pkg:pypi/tornado@6.5``."""
-    return f"pkg:pypi/{_quoted(wheel.name)}@{_quoted(wheel.version)}"
+    return pypi_purl(wheel.name, wheel.version)

@@ -38,9 +38,9 @@ class Selection(Document):
     wheels: list[Wheel]
 
 
-def for_image(locked: Sequence[Locked], *, architecture: str, python: str) -> list[Locked]:
-    """The requirements whose marker holds inside the image; ``python`` is ``3.13``."""
-    environment = {
+def marker_environment(architecture: str, python: str) -> dict[str, str]:
+    """What markers see inside the image (PEP 508, "Environment Markers"); ``python`` is ``3.13``."""
+    return {
         "implementation_name": "cpython",
         "os_name": "posix",
         "platform_machine": MACHINES[architecture],
@@ -54,6 +54,11 @@ def for_image(locked: Sequence[Locked], *, architecture: str, python: str) -> li
         "sys_platform": "linux",
         "extra": "",
     }
+
+
+def for_image(locked: Sequence[Locked], *, architecture: str, python: str) -> list[Locked]:
+    """The requirements whose marker holds inside the image."""
+    environment = marker_environment(architecture, python)
     return [item for item in locked if not item.marker or Marker(item.marker).evaluate(environment)]
 
 

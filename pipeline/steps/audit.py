@@ -14,7 +14,6 @@ from datetime import timedelta
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pipeline.advisories import purls
 from pipeline.advisories.evidence import predicate
 from pipeline.advisories.findings import Finding, find
 from pipeline.advisories.index import ProjectJson
@@ -25,6 +24,8 @@ from pipeline.advisories.severity import ORDER
 from pipeline.advisories.survey import Survey, survey
 from pipeline.hash_locks import read_lock
 from pipeline.image import base_lock
+from pipeline.image.purls import debian_purl
+from pipeline.image.wheels import LOCK
 from pipeline.indexes import index_base
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Outcome, Problem, Status
@@ -32,7 +33,6 @@ from pipeline.model.predicates import dump
 from pipeline.steps.installed import version_of
 from pipeline.steps.job import Job
 
-LOCK = "requirements.txt"
 NO_DEBIAN_FEED = "no feed configured"
 
 
@@ -111,7 +111,7 @@ def debian_purls(job: Job) -> list[str]:
     lock = base_lock.load(job.root)
     architectures = {platform.removeprefix("linux/") for platform in job.settings.image.platforms}
     every = (package for name, found in lock.packages.items() if name in architectures for package in found)
-    return sorted({purls.debian(package, lock.suite) for package in every})
+    return sorted({debian_purl(package, suite=lock.suite) for package in every})
 
 
 def read_records(server: Osv, surveyed: Survey) -> tuple[dict[str, Record], Answer | None]:
