@@ -1,6 +1,6 @@
 """Attached bundles, each read once: a piece of evidence, or the flaw that keeps it from being one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class ImageFacts:
     digest: Digest
     platforms: Mapping[str, Digest] = field(default_factory=dict)
     """``linux/amd64`` to the manifest; for a single manifest its own digest."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the image's configuration: what it says of itself."""
 
     def platform_of(self, digest: Digest) -> str | None:
         return next((name for name, manifest in self.platforms.items() if manifest == digest), None)
@@ -130,12 +132,3 @@ def _mismatch(kind: Kind, got: str, expected: str) -> Refused:
         f"{kind}: speaks of another artifact (got {got}, expected {expected})",
         fix="attest this image: evidence of another one says nothing about it",
     )
-
-
-def flawed(digest: str, error: GatehouseError) -> Flaw:
-    """A bundle that did not verify."""
-    return Flaw(digest=digest, error=error)
-
-
-def pieces_of(evidence: Iterable[Evidence]) -> list[Piece]:
-    return [one for one in evidence if isinstance(one, Piece)]

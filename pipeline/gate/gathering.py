@@ -1,0 +1,149 @@
+"""From a store to what the judge needs: the image, its evidence, the trust roots, and what was seen before."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from pipeline.files import locked, write_atomic
+from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, read_piece
+from pipeline.gate.judgement import Judgement
+from pipeline.model.context import Sha256Hex
+from pipeline.model.digests import Digest
+from pipeline.model.documents import Document, canonical_json, parse
+from pipeline.model.errors import CannotEvaluate, GatehouseError
+from pipeline.store.documents import malformed, read_descriptor, read_object
+from pipeline.store.interface import INDEXES, Descriptor, Store
+from pipeline.store.referrers import Attached, attached_bundles
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
+
+LOCAL = "local"
+#: How BuildKit marks entries of an index that are no image: nothing runs them.
+NO_PLATFORM = "unknown/unknown"
+_ROOT_FILE = re.compile(r"sigstore-([a-z0-9]+(?:-[a-z0-9]+)*)\.json")
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?")
+
+
+def read_image(store: Store, reference: str) -> tuple[Descriptor, ImageFacts]:
+    """Step 1: what ``reference`` is now, and its platform manifests. Raises CannotEvaluate, Refused (``store.*``)."""
+    image = store.resolve(reference)
+    manifest = read_object(store.manifest(image.digest), what=f"image {image.digest}")
+    if image.media_type in INDEXES:
+        platforms = _index_platforms(manifest)
+        first = read_object(store.manifest(min(platforms.items())[1]), what=f"image {image.digest}")
+        return image, ImageFacts(digest=image.digest, platforms=platforms, labels=_labels(_config(store, first)))
+    config = _config(store, manifest)
+    platform = _platform_name(config)
+    return image, ImageFacts(digest=image.digest, platforms={platform: image.digest}, labels=_labels(config))
+
+
+def _config(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
+    config = read_descriptor(manifest.get("config"), what="image config")
+    return read_object(store.blob(config.digest), what="image config")
+
+
+def _labels(config: dict[str, Any]) -> dict[str, str]:
+    inner = config.get("config")
+    labels = inner.get("Labels") if isinstance(inner, dict) else None
+    return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
+
+
+def _index_platforms(index: dict[str, Any]) -> dict[str, Digest]:
+    """Platform to manifest; raises CannotEvaluate where one is nameless or there twice."""
+    platforms: dict[str, Digest] = {}
+    for entry in index.get("manifests") or []:
+        name = _platform_name(entry.get("platform") if isinstance(entry, dict) else None)
+        if name == NO_PLATFORM:
+            continue
+        if name in platforms:
+            raise malformed("image index", f"{name} twice", "each platform once")
+        platforms[name] = read_descriptor(entry, what="image index").digest
+    if not platforms:
+        raise malformed("image index", "no platform", "at least one")
+    return platforms
+
+
+def _platform_name(described: Any) -> str:
+    parts = described if isinstance(described, dict) else {}
+    words = [parts.get("os"), parts.get("architecture"), *([parts["variant"]] if parts.get("variant") else [])]
+    name = "/".join(str(word) for word in words)
+    if not _PLATFORM.fullmatch(name):
+        raise malformed("image platform", name, "os/architecture")
+    return name
+
+
+def load_roots(state: Path, policies: Path) -> "dict[str, TrustedRoot]":
+    """The trust roots by name: ``local`` where this clone has one, each ``trust/sigstore-<name>.json`` of the policy.
+
+    Raises CannotEvaluate (``trust.*``): a root that cannot be read would turn its evidence into a stranger's.
+    """
+    from pipeline.signing.trust import load_trusted_root  # noqa: PLC0415 - imports sigstore
+
+    named = ((_ROOT_FILE.fullmatch(path.name), path) for path in sorted((policies / "trust").glob("*.json")))
+    roots = {match[1]: load_trusted_root(path) for match, path in named if match and match[1] != LOCAL}
+    own = state / "sigstore" / "trusted_root.json"
+    return {LOCAL: load_trusted_root(own), **roots} if own.is_file() else roots
+
+
+def gather(store: Store, image: ImageFacts, roots: "Mapping[str, TrustedRoot]") -> tuple[Evidence, ...]:
+    """Every bundle on the image, verified and read. Raises CannotEvaluate, Refused where the store does."""
+    return examine((found.bundle for found in _sorted(attached_bundles(store, image.digest))), image, roots)
+
+
+def _sorted(found: Iterable[Attached]) -> list[Attached]:
+    # The order in which a registry lists referrers is nobody's word.
+    return sorted(found, key=lambda one: one.digest)
+
+
+def examine(bundles: Iterable[bytes], image: ImageFacts, roots: "Mapping[str, TrustedRoot]") -> tuple[Evidence, ...]:
+    """Steps 3, 4 and 6 for each bundle: a Piece, or the Flaw that says why not."""
+    from pipeline.gate.verification import verify_bundle  # noqa: PLC0415 - imports sigstore
+
+    found: list[Evidence] = []
+    for bundle in bundles:
+        try:
+            verified = verify_bundle(bundle, roots)
+        except GatehouseError as error:
+            found.append(Flaw(digest=Digest.of(bundle).hex, error=error))
+        else:
+            found.append(read_piece(verified, image))
+    return tuple(found)
+
+
+class _Seen(Document):
+    """``<state>/memory.json``: image digest, then who signed, to the highest evidence list seen."""
+
+    sequences: dict[Sha256Hex, dict[str, int]] = Field(default_factory=dict)
+
+
+def recall(state: Path, image: Digest) -> Memory:
+    """What this verifier has seen of an image; raises CannotEvaluate (``memory.unreadable``)."""
+    return Memory(sequences=_read_memory(state).sequences.get(image.hex, {}))
+
+
+def remember(state: Path, judgement: Judgement) -> None:
+    """Keep the highest accepted lists, so that a newer one cannot be taken away unnoticed."""
+    with locked(state / "locks" / "memory.lock"):
+        seen = _read_memory(state)
+        before = seen.sequences.get(judgement.image.hex, {})
+        after = {**before, **{by: max(n, before.get(by, 0)) for by, n in judgement.sequences.items()}}
+        if after != before:
+            kept = {"sequences": {**seen.sequences, judgement.image.hex: after}}
+            write_atomic(state / "memory.json", canonical_json(kept), mode=0o600)
+
+
+def _read_memory(state: Path) -> _Seen:
+    try:
+        return parse(_Seen, (state / "memory.json").read_bytes(), what="memory of the gate")
+    except FileNotFoundError:
+        return _Seen()
+    except (OSError, CannotEvaluate) as error:
+        raise CannotEvaluate(
+            "memory.unreadable",
+            f"{state / 'memory.json'}: not readable (got {error.__class__.__name__}, expected what the gate wrote)",
+            fix="restore it from a copy; without it nobody notices that an evidence list was taken away",
+        ) from error

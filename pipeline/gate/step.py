@@ -1,0 +1,75 @@
+"""The ``verify`` session: judge the image for every environment, and say what each would do today.
+
+The verdicts in ``dist/verdicts`` are previews: neither signed nor attached. Promotion judges again.
+"""
+
+import json
+
+from pipeline.gate.gathering import gather, load_roots, read_image, recall, remember
+from pipeline.gate.judgement import Judgement
+from pipeline.gate.judging import judge
+from pipeline.gate.policy import load_policy
+from pipeline.model.errors import CannotEvaluate
+from pipeline.model.outcome import Artifact, Outcome, Status
+from pipeline.steps.job import Job
+from pipeline.store.opening import open_store
+
+POLICIES = "policies"
+
+
+def run(job: Job) -> Outcome:
+    """Judge what ``job.options`` name, else the image of the last image step.
+
+    PASSED and FAILED are the first environment's verdict. Raises CannotEvaluate where evidence could not be evaluated.
+    """
+    judgements = judge_everywhere(job, job.options[0] if job.options else built_image(job))
+    artifacts = [_write(job, judgement) for judgement in judgements]
+    first = judgements[0]
+    for finding in first.refusals:
+        if finding.unreadable:
+            raise CannotEvaluate(finding.code, finding.message, fix=finding.fix)
+    return Outcome(
+        status=Status.PASSED if first.passed else Status.FAILED,
+        finding="; ".join(map(_line, judgements)),
+        problems=[finding.problem() for finding in first.refusals],
+        artifacts=artifacts,
+        data={"digest": str(first.image), "accepted": [one.environment for one in judgements if one.passed]},
+    )
+
+
+def judge_everywhere(job: Job, reference: str) -> list[Judgement]:
+    """One judgement an environment, in the order of promotion, over the same evidence."""
+    policy = load_policy(job.root / POLICIES)
+    store = open_store(job.settings.store.registry, job.state, docker_config=job.docker_config)
+    _, image = read_image(store, reference)
+    evidence = gather(store, image, load_roots(job.state, job.root / POLICIES))
+    memory = recall(job.state, image.digest)
+    judgements = [judge(image, evidence, policy, here.name, job.now, memory) for here in policy.environments]
+    for judgement in judgements:
+        remember(job.state, judgement)
+    return judgements
+
+
+def built_image(job: Job) -> str:
+    """The digest that the image step recorded for this source; raises CannotEvaluate (``image.unknown``)."""
+    record = job.read_record("image")
+    digest = record.outcome.data.get("digest") if record else None
+    if not isinstance(digest, str):
+        raise CannotEvaluate(
+            "image.unknown",
+            "image: none was built from this source (got no record of the image step, expected its digest)",
+            fix="build and attest it first: `scripts/pipeline`, or name the image: `nox -s verify -- sha256:...`",
+        )
+    return digest
+
+
+def _line(judgement: Judgement) -> str:
+    if not judgement.passed:
+        return f"{judgement.environment} refuses ({len(judgement.refusals)})"
+    warned = f" with {len(judgement.warnings)} warnings" if judgement.warnings else ""
+    return f"{judgement.environment} accepts{warned}"
+
+
+def _write(job: Job, judgement: Judgement) -> Artifact:
+    content = json.dumps(judgement.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    return job.write_artifact(job.dist / "verdicts" / f"{judgement.environment}.json", content)

@@ -1,0 +1,1 @@
+"""Promotion: the environments' ledgers, and what may be written into them."""
