@@ -1,7 +1,9 @@
 """Byte code made by the image's own Python, run through its own loader: no engine, no root, no emulation."""
 
+import os
 import platform
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.image.base_layer import TUPLES
@@ -51,7 +53,11 @@ def compile_sources(tree: Tree, base: Tree, *, python: str) -> dict[str, Entry]:
         system, work = Path(temporary, "system"), Path(temporary, "work")
         _write(system, base)
         _write(work, {path: tree[path] for path in sources})
-        _run(system, work, sources, python)
+        # Each file's code depends on that file alone, so the work can be shared out.
+        workers = os.cpu_count() or 1
+        with ThreadPoolExecutor(workers) as pool:
+            shares = [sources[start::workers] for start in range(min(workers, len(sources)))]
+            list(pool.map(lambda share: _run(system, work, share, python), shares))
         found = {path.relative_to(work).as_posix(): path.read_bytes() for path in sorted(work.rglob("*.pyc"))}
     return {path: file(content) for path, content in found.items() if path not in tree}
 

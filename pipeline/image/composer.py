@@ -1,26 +1,20 @@
 """The image from its locks, its Dockerfile and its source: the same bytes on every machine, without an engine."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.git import Snapshot, take_snapshot
-from pipeline.hash_locks import Locked, read_lock
+from pipeline.hash_locks import read_lock
 from pipeline.image import base_lock
-from pipeline.image.archive import PlatformImage, Written, gunzip, read_tree, write_archive
-from pipeline.image.base_layer import lay_out
-from pipeline.image.base_packages import Architecture, BaseLock, Package
-from pipeline.image.bytecode import compile_sources, host_architecture
+from pipeline.image.archive import PlatformImage, Written, write_archive
+from pipeline.image.base_packages import Architecture, Package
 from pipeline.image.context import IGNORE, copied, ignore, read_context
 from pipeline.image.dockerfile import NAME, Recipe, read
-from pipeline.image.downloads import Wanted, fetch_all
 from pipeline.image.layer import Entry, Packed, Tree, folder, pack
-from pipeline.image.layer_cache import LayerCache
-from pipeline.image.mirrors import find_mirrors
-from pipeline.image.wheel_files import read_wheel
-from pipeline.image.wheels import LOCK, Wheel, fetch_wheels, for_image
+from pipeline.image.lower_layers import LowerLayers, Workshop
+from pipeline.image.wheels import LOCK, Wheel
 from pipeline.model.context import Source
 from pipeline.model.errors import CannotEvaluate, Refused
 from pipeline.settings import Settings
@@ -28,21 +22,6 @@ from pipeline.settings import Settings
 #: What FROM names when the base is the locked one.
 BASE_IMAGE = "locked-base"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
-
-
-def _quiet(_: str) -> None:
-    """Harmless default for progress."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """Where the composer works. ``pip`` is a Python that has pip; ``pip_environment`` says which index it asks."""
-
-    root: Path
-    cache: Path
-    pip: Path
-    pip_environment: Mapping[str, str] = field(default_factory=dict)
-    say: Callable[[str], None] = _quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +54,7 @@ def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -
     packages: dict[str, list[Package]] = {}
     wheels: dict[str, list[Wheel]] = {}
     for platform in sorted(settings.image.platforms):
-        build = _PlatformBuild(shop, settings, lock, _architecture(platform))
+        build = LowerLayers(shop, settings.base, lock, _architecture(platform))
         chosen = build.fetch(locked)
         layers = [build.base(), build.dependencies(chosen), pack(_app_tree(recipe, app), time=source.committed)]
         config = image_config(platform, recipe, layers, settings=settings, source=source)
@@ -142,90 +121,6 @@ def _app_tree(recipe: Recipe, app: Tree) -> Tree:
     # WORKDIR makes its folder where no COPY did.
     directory = recipe.directory.strip("/")
     return {**({directory: folder()} if directory else {}), **app}
-
-
-class _PlatformBuild:
-    """The two lower layers of one platform, made or found."""
-
-    def __init__(self, shop: Workshop, settings: Settings, lock: BaseLock, architecture: Architecture) -> None:
-        self.architecture = architecture
-        self._shop = shop
-        self._settings = settings
-        self._lock = lock
-        self._python = lock.python()
-        self._layers = LayerCache(shop.cache / "layers")
-        self._trees: dict[str, Tree] = {}
-
-    def fetch(self, locked: list[Locked]) -> dict[Wheel, Path]:
-        return fetch_wheels(
-            for_image(locked, architecture=self.architecture, python=self._python),
-            architecture=self.architecture,
-            python=self._python,
-            cache=self._shop.cache / "wheels",
-            pip=self._shop.pip,
-            pip_environment=self._shop.pip_environment,
-            say=self._shop.say,
-        )
-
-    def _base_key(self, architecture: Architecture) -> str:
-        digests = [package.sha256 for package in self._lock.packages[architecture]]
-        return self._layers.key({"base": architecture, "packages": digests, "time": self._lock.time})
-
-    def base(self) -> Packed:
-        return self._layers.get_or_make(self._base_key(self.architecture), self._make_base, time=self._lock.time)
-
-    def dependencies(self, wheels: Mapping[Wheel, Path]) -> Packed:
-        """The wheels, with the time of the newest file in them: a function of the lock alone, like the base's."""
-        key = self._layers.key(
-            {
-                "dependencies": self.architecture,
-                "wheels": sorted(wheel.sha256 for wheel in wheels),
-                # Byte code is the host's interpreter's.
-                "base": self._base_key(host_architecture()),
-            }
-        )
-        found = self._layers.get(key)
-        if found:
-            return found
-        unpacked = [read_wheel(path) for _, path in sorted(wheels.items(), key=lambda item: item[0].filename)]
-        time = max((wheel.time for wheel in unpacked), default=self._lock.time)
-        return self._layers.get_or_make(key, lambda: self._make_dependencies(unpacked), time=time)
-
-    def _packages(self, architecture: Architecture) -> dict[str, Entry]:
-        packages = self._lock.packages[architecture]
-        mirrors = find_mirrors(self._settings.base)
-        wanted = [
-            Wanted(f"{p.name} {p.version}", p.sha256, p.size, mirrors.addresses(p.path, self._lock.snapshot))
-            for p in packages
-        ]
-        files = fetch_all(wanted, self._shop.cache / "debs", say=self._shop.say)
-        self._shop.say(f"laying out {len(packages)} packages for {architecture}")
-        return lay_out({package: files[package.sha256] for package in packages}, architecture=architecture)
-
-    def _make_base(self) -> Tree:
-        tree = self._packages(self.architecture)
-        host = host_architecture()
-        system = tree if self.architecture == host else self._packages(host)
-        self._shop.say("compiling the standard library")
-        return tree | compile_sources(tree, system, python=self._python)
-
-    def _make_dependencies(self, unpacked: list[Any]) -> Tree:
-        tree: dict[str, Entry] = {}
-        for wheel in unpacked:
-            placed = {f"usr/local/lib/python{self._python}/dist-packages/{path}": e for path, e in wheel.files.items()}
-            placed |= {f"usr/local/{path}": entry for path, entry in wheel.shared.items()}
-            both = sorted(tree.keys() & placed.keys())
-            if both:
-                raise Refused(
-                    "wheel.overlap",
-                    f"{both[0]}: in two wheels (got a second one, expected one owner of each file)",
-                    fix="lock only one of the packages that bring it",
-                )
-            tree |= placed
-        host = host_architecture()
-        base = LayerCache(self._shop.cache / "layers").get(self._base_key(host))
-        system = read_tree(gunzip(base.content)) if base else self._packages(host)
-        return tree | compile_sources(tree, system, python=self._python)
 
 
 def image_config(

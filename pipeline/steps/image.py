@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pipeline.image import base_lock
 from pipeline.image.archive import Archive
-from pipeline.image.composer import Composed, Workshop, compose
+from pipeline.image.composer import Composed, compose
 from pipeline.image.hardening import Examination, examine, hardening_predicate
+from pipeline.image.lower_layers import Workshop
 from pipeline.image.provenance import build_provenance
 from pipeline.image.soundness import Flaw
 from pipeline.indexes import pip_environment

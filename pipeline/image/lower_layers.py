@@ -1,0 +1,139 @@
+"""The two layers that an application stands on, base and dependencies, each made once and then found by its inputs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.hash_locks import Locked
+from pipeline.image.archive import gunzip, read_tree
+from pipeline.image.base_layer import lay_out
+from pipeline.image.base_packages import Architecture, BaseLock
+from pipeline.image.bytecode import compile_sources, host_architecture
+from pipeline.image.downloads import Wanted, fetch_all
+from pipeline.image.layer import Entry, Packed, Tree
+from pipeline.image.layer_cache import LayerCache
+from pipeline.image.mirrors import find_mirrors
+from pipeline.image.wheel_files import WheelFiles, read_wheel
+from pipeline.image.wheels import Wheel, fetch_wheels, for_image
+from pipeline.model.errors import Refused
+from pipeline.settings import Base
+
+
+def _quiet(_: str) -> None:
+    """Harmless default for progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Where the composer works. ``pip`` is a Python that has pip; ``pip_environment`` says which index it asks."""
+
+    root: Path
+    cache: Path
+    pip: Path
+    pip_environment: Mapping[str, str] = field(default_factory=dict)
+    say: Callable[[str], None] = _quiet
+
+
+class LowerLayers:
+    """Base and dependencies of one architecture."""
+
+    def __init__(self, shop: Workshop, settings: Base, lock: BaseLock, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self._shop = shop
+        self._settings = settings
+        self._lock = lock
+        self._python = lock.python()
+        self._layers = LayerCache(shop.cache / "layers")
+
+    def fetch(self, locked: Sequence[Locked]) -> dict[Wheel, Path]:
+        """The locked wheels of this architecture; raises Refused and CannotEvaluate (``wheels.*``)."""
+        return fetch_wheels(
+            for_image(locked, architecture=self.architecture, python=self._python),
+            architecture=self.architecture,
+            python=self._python,
+            cache=self._shop.cache / "wheels",
+            pip=self._shop.pip,
+            pip_environment=self._shop.pip_environment,
+            say=self._shop.say,
+        )
+
+    def base(self) -> Packed:
+        """The locked Debian packages with byte code; raises Misuse and CannotEvaluate (``base.*``, ``download.*``)."""
+        return self._base_of(self.architecture)
+
+    def dependencies(self, wheels: Mapping[Wheel, Path]) -> Packed:
+        """The wheels with byte code; raises Refused and CannotEvaluate (``wheel.*``).
+
+        The layer carries the time of the newest file in them: a function of the lock alone, like the base's.
+        """
+        key = self._layers.key(
+            {
+                "dependencies": self.architecture,
+                "wheels": sorted([wheel.filename, wheel.sha256] for wheel in wheels),
+                # Byte code is the host's interpreter's.
+                "base": self._base_key(host_architecture()),
+            }
+        )
+        found = self._layers.get(key)
+        if found:
+            return found
+        unpacked = [read_wheel(path) for _, path in sorted(wheels.items(), key=lambda item: item[0].filename)]
+        time = max((wheel.time for wheel in unpacked), default=self._lock.time)
+        return self._layers.get_or_make(key, lambda: self._with_byte_code(self._installed(unpacked)), time=time)
+
+    def _base_key(self, architecture: Architecture) -> str:
+        digests = [package.sha256 for package in self._lock.packages[architecture]]
+        return self._layers.key({"base": architecture, "packages": digests, "time": self._lock.time})
+
+    def _base_of(self, architecture: Architecture) -> Packed:
+        def make() -> Tree:
+            tree = self._packages(architecture)
+            self._shop.say(f"compiling the standard library for {architecture}")
+            if architecture == host_architecture():
+                return tree | compile_sources(tree, tree, python=self._python)
+            return self._with_byte_code(tree)
+
+        return self._layers.get_or_make(self._base_key(architecture), make, time=self._lock.time)
+
+    def _packages(self, architecture: Architecture) -> dict[str, Entry]:
+        packages = self._lock.packages[architecture]
+        mirrors = find_mirrors(self._settings)
+        wanted = [
+            Wanted(f"{p.name} {p.version}", p.sha256, p.size, mirrors.addresses(p.path, self._lock.snapshot))
+            for p in packages
+        ]
+        files = fetch_all(wanted, self._shop.cache / "debs", say=self._shop.say)
+        self._shop.say(f"laying out {len(packages)} packages for {architecture}")
+        return lay_out({package: files[package.sha256] for package in packages}, architecture=architecture)
+
+    def _installed(self, wheels: Sequence[WheelFiles]) -> dict[str, Entry]:
+        """Where Debian's Python looks for what is not Debian's (``site-packages`` is not on its path)."""
+        tree: dict[str, Entry] = {}
+        for wheel in wheels:
+            placed = {f"usr/local/lib/python{self._python}/dist-packages/{path}": e for path, e in wheel.files.items()}
+            placed |= {f"usr/local/{path}": entry for path, entry in wheel.shared.items()}
+            differing = sorted(path for path in tree.keys() & placed.keys() if tree[path] != placed[path])
+            if differing:
+                raise Refused(
+                    "wheel.overlap",
+                    f"/{differing[0]}: in two wheels (got two contents, expected one owner of each file)",
+                    fix="lock only one of the packages that bring it",
+                )
+            tree |= placed
+        return tree
+
+    def _with_byte_code(self, tree: Tree) -> Tree:
+        """Compiled by the host's base, whose own byte code serves wherever a source is the same."""
+        system = read_tree(gunzip(self._base_of(host_architecture()).content))
+        codes = {path: _code_of(path, self._python) for path in tree if path.endswith(".py")}
+        ready = {
+            code: system[code] for path, code in codes.items() if code in system and system.get(path) == tree[path]
+        }
+        rest = {path: entry for path, entry in tree.items() if codes.get(path) not in ready}
+        return {**tree, **ready, **compile_sources(rest, system, python=self._python)}
+
+
+def _code_of(source: str, python: str) -> str:
+    """``a/b.py`` to ``a/__pycache__/b.cpython-313.pyc`` (PEP 3147)."""
+    folder, _, name = source.rpartition("/")
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{python.replace('.', '')}.pyc"
