@@ -34,8 +34,8 @@ LOG_LINES = 5
 class Image:
     """What the image step left."""
 
-    archive: Path
-    digest: str
+    path: Path
+    archive: Archive
     platforms: dict[str, str]
 
 
@@ -65,27 +65,27 @@ def read_image(job: Job) -> Image:
             fix="run `scripts/pipeline image smoke`",
         )
     data = record.outcome.data
-    archive = job.root / data["archive"]
-    found = Archive(archive).digest
-    if found != data["digest"]:
+    path = job.root / data["archive"]
+    archive = Archive(path)
+    if archive.digest != data["digest"]:
         raise CannotEvaluate(
             "smoke.image",
-            f"{data['archive']}: another image than the one recorded (got {found}, expected {data['digest']})",
+            f"{data['archive']}: another image than the one recorded (got {archive.digest}, expected {data['digest']})",
             fix="run `scripts/pipeline image smoke`; nothing else should write below dist/",
         )
-    return Image(archive=archive, digest=found, platforms=dict(data["platforms"]))
+    return Image(path=path, archive=archive, platforms=dict(data["platforms"]))
 
 
 def _on_engine(job: Job, image: Image, engine: Engine) -> Outcome:
     if engine.platform not in image.platforms:
         return _no_platform(image, engine.platform)
-    config = Archive(image.archive).manifest(engine.platform)["config"]["digest"]
+    config = image.archive.manifest(engine.platform)["config"]["digest"]
     app = job.settings.app
     job.say(f"running the image on {engine.name} {engine.version}")
     done = run_hardened(
         engine,
-        image.archive,
-        frozenset({config, image.platforms[engine.platform], image.digest}),
+        image.path,
+        frozenset({config, image.platforms[engine.platform], image.archive.digest}),
         port=app.port,
         health=app.health,
     )
@@ -137,8 +137,8 @@ def _in_namespaces(job: Job, image: Image) -> Outcome:
         rootfs, written = folder / "rootfs", folder / "log"
         rootfs.mkdir()
         rootfs.chmod(0o755)
-        unpack_rootfs(image.archive, here, rootfs)
-        launch = read_launch(Archive(image.archive).config(here))
+        unpack_rootfs(image.path, here, rootfs)
+        launch = read_launch(image.archive.config(here))
         report = run_in_namespaces(rootfs, launch, port=app.port, health=app.health, log=written)
         output = _end_of(written)
     data = {"hardened": False}

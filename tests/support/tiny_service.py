@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from pipeline.image.archive import PlatformImage, Written, write_archive
-from pipeline.image.layer import file, folder, pack
+from pipeline.image.layer import Packed, file, folder, pack
 from pipeline.steps.smoke import MACHINES
 
 SERVICE = """
-import http.server, os, signal, sys, time, traceback
+import http.server, os, signal, sys, time
 
 mode = sys.argv[2] if len(sys.argv) > 2 else ""
 print("mode", mode, "\\x1b[31mred", flush=True)
@@ -59,6 +59,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(1)
 
 
+class Server(http.server.HTTPServer):
+    def handle_error(self, request, client_address):
+        print("a client left", flush=True)
+
+
 def stop(*_):
     if mode != "stubborn":
         os._exit(3 if mode == "bad-exit" else 0)
@@ -66,11 +71,11 @@ def stop(*_):
 
 signal.signal(signal.SIGTERM, stop)
 print(facts(), flush=True)
-http.server.HTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
+Server(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
 """
 
 _LIST = """
-import encodings.idna, http.server, os, signal, sys, time, traceback
+import encodings.idna, http.server, os, signal, sys, time
 print(sys.prefix)
 print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
 """
@@ -82,7 +87,9 @@ def make_rootfs(folder: Path) -> list[str]:
     done = subprocess.run([python, "-I", "-S", "-c", _LIST], capture_output=True, text=True, check=True)
     prefix, *modules = done.stdout.splitlines()
     libraries = {word for name in (python, *modules) if not name.endswith(".py") for word in _libraries(name)}
-    for name in {python, *modules, *libraries, f"{prefix}/lib/python3.{sys.version_info.minor}/os.py"}:
+    standard = f"{prefix}/lib/python3.{sys.version_info.minor}"
+    # Frozen or under another name in the list above.
+    for name in {python, *modules, *libraries, f"{standard}/os.py", f"{standard}/collections/abc.py"}:
         target = folder / name.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(name, target)
@@ -97,13 +104,16 @@ def _libraries(program: str) -> list[str]:
     return [word for word in done.stdout.split() if word.startswith("/")]
 
 
-def write_image(archive: Path, rootfs: Path, command: list[str]) -> Written:
-    """An image of ``rootfs`` for this machine."""
+def pack_rootfs(rootfs: Path) -> Packed:
     tree = {path.relative_to(rootfs).as_posix(): path for path in rootfs.rglob("*")}
     entries = {
         name: folder() if path.is_dir() else file(path.read_bytes(), executable=True) for name, path in tree.items()
     }
-    layer = pack(entries, time=0)
+    return pack(entries, time=0)
+
+
+def write_image(archive: Path, layer: Packed, command: list[str]) -> Written:
+    """An image for this machine."""
     config = {
         "architecture": MACHINES[platform.machine()].rpartition("/")[2],
         "os": "linux",
