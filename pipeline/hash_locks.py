@@ -84,12 +84,14 @@ def _blocks(text: str, what: str) -> Iterator[tuple[int, list[str]]]:
                 raise _refused("lock.malformed", f"{what}:{number}", "comment goes on", "a backslash", "none")
             continue
         first = first if block else number
+        if not line.strip():
+            break  # what was to go on does not
         block.append(line)
         if not line.endswith("\\"):
             yield first, block
             block = []
     if block:
-        raise _refused("lock.malformed", f"{what}:{first}", "cut off", "a backslash at the end", "a whole requirement")
+        raise _refused("lock.malformed", f"{what}:{first}", "cut off", "a backslash and nothing behind it", "a pin")
 
 
 def _requirement(lines: list[str], where: str) -> Locked:

@@ -1,63 +1,52 @@
-"""A small repository in a folder, and the Job that a step gets for it."""
+"""Jobs over small repositories, and tools that say what a test wants them to say."""
 
-import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.model.context import Source
-from pipeline.settings import Advisories, App, Image, Settings
+from pipeline.settings import load
+from pipeline.source import read_source
 from pipeline.steps.job import Job
+from tests.support.repositories import make_repository
 
-
-def _package(name: str, version: str, architecture: str, source: str, digest: str) -> dict[str, object]:
-    path = f"debian/pool/main/{source[0]}/{source}/{name}.deb"
-    both = {"version": version, "source_version": version, "sha256": digest * 64, "size": 10, "path": path}
-    return {"name": name, "architecture": architecture, "source": source, **both}
-
-
-BASE_LOCK = {
-    "version": 1,
-    "suite": "trixie",
-    "time": 1795140670,
-    "snapshot": {"debian": "20261120T141110Z", "debian-security": "20261120T121242Z"},
-    "suites": [{"archive": "debian", "name": "trixie", "date": "2026-09-12T07:55:41Z"}],
-    "packages": {
-        architecture: [
-            _package("python3.13-minimal", "3.13.5-2+deb13u5", architecture, "python3.13", "a"),
-            _package("tzdata", "2026f-0+deb13u1", "all", "tzdata", "b"),
-        ]
-        for architecture in ("amd64", "arm64")
-    },
-}
-SOURCE = Source(uri="git+https://git.example/board", commit="c" * 40, tree="d" * 40, dirty=False, committed=1767323045)
-
-
-def lock_of(pins: Mapping[str, str]) -> str:
-    """A lock as pip-compile writes it; ``pins`` maps ``name==version`` to a SHA-256."""
-    return "".join(f"{pin} \\\n    --hash=sha256:{digest}\n" for pin, digest in pins.items())
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SETTINGS = """\
+[app]
+name = "service"
+version = "1.0.0"
+directory = "service"
+tests = "tests/service"
+port = 8000
+health = "/healthz"
+[image]
+platforms = ["linux/amd64"]
+"""
 
 
 def make_job(
-    root: Path,
-    *,
-    lock: str,
-    direct: Sequence[str],
-    tools: Mapping[str, Path],
-    osv: str = "",
-    platforms: Sequence[str] = ("linux/amd64",),
+    folder: Path, files: Mapping[str, str], tools: Mapping[str, Path] | None = None, options: Sequence[str] = ()
 ) -> Job:
-    """``root`` gets requirements.in, requirements.txt and a base lock of two packages."""
-    (root / "requirements").mkdir()
-    (root / "requirements.txt").write_text(lock, encoding="utf-8")
-    (root / "requirements.in").write_text("".join(f"{name}\n" for name in direct), encoding="utf-8")
-    (root / "requirements/base.lock.json").write_text(json.dumps(BASE_LOCK), encoding="utf-8")
-    app = App(name="board", version="1.2.0", directory="app", tests="tests", port=8888, health="/healthz")
-    image = Image.model_validate({"platforms": list(platforms)})
-    return Job(
-        root=root,
-        settings=Settings(app=app, image=image, advisories=Advisories(osv=osv)),
-        source=SOURCE,
-        tools=tools,
-        now=datetime(2026, 11, 20, 12, tzinfo=UTC),
-    )
+    """A job over a fresh repository in ``folder`` that holds ``files`` and a ``pipeline.toml``."""
+    root = make_repository(folder, {"pipeline.toml": SETTINGS, ".gitignore": "/dist/\n/.gatehouse/\n", **files})
+    own = {"test": Path(sys.executable), **(tools or {})}
+    return Job(root=root, settings=load(root), source=read_source(root), tools=own, options=options, now=NOW)
+
+
+def fake_environment(
+    folder: Path, *, installed: Sequence[str] = (), **tools: tuple[str, int] | tuple[str, int, str]
+) -> Path:
+    """An environment whose ``tools`` print their text and end with their code; returns its Python.
+
+    Give ``python`` for tools that are run as modules; a third value goes to stderr.
+    """
+    binaries = folder / "bin"
+    binaries.mkdir(parents=True)
+    for name, (stdout, code, *stderr) in tools.items():
+        said = f"printf '%s' {shlex.quote(stdout)}\nprintf '%s' {shlex.quote(''.join(stderr))} >&2\nexit {code}\n"
+        (binaries / name).write_text(f"#!/bin/sh\n{said}")
+        (binaries / name).chmod(0o755)
+    for name in installed:
+        (folder / "lib" / "python3.11" / "site-packages" / f"{name}-1.0.dist-info").mkdir(parents=True)
+    return binaries / "python"
