@@ -10,10 +10,12 @@ from typing import Any
 import jwt
 from id import GitHubOidcPermissionCredentialError
 from sigstore.oidc import IdentityError, detect_credential
+from urllib3.exceptions import HTTPError
 
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.signing.transport import CLOCK_TOLERANCE
 
+AUDIENCE = "sigstore"
 TRIES = 3
 
 #: Beyond this a token that a job just got is not old: the clock is wrong.
@@ -43,7 +45,7 @@ def ambient_token(
             sleep(2**attempt)
         try:
             return detect()
-        except IdentityError as error:
+        except (IdentityError, HTTPError, OSError, ValueError) as error:
             if isinstance(error.__cause__, GitHubOidcPermissionCredentialError):
                 raise _no_permission() from None
             # What follows "body=" is the server's answer, in which a token might stand.
@@ -69,14 +71,15 @@ def read_claims(token: str, now: dt.datetime) -> Claims:
     Raises CannotEvaluate (``signing.token-malformed``, ``signing.token-expired``, ``signing.clock``).
     """
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
+        claims = jwt.decode(token, options={"verify_signature": False, "verify_aud": True}, audience=AUDIENCE)
         issuer, subject = str(claims["iss"]), str(claims["sub"])
         issued, expires = (dt.datetime.fromtimestamp(float(claims[name]), dt.UTC) for name in ("iat", "exp"))
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError, OSError):
         # Not chained: the cause could quote the token.
         raise CannotEvaluate(
             "signing.token-malformed",
-            "identity: the token is not readable (got no issuer, subject and times, expected a JWT)",
+            "identity: the token is not readable (got none of its claims, "
+            "expected a JWT for the audience sigstore with iss, sub, iat and exp)",
             fix="see how the CI job makes the token: its audience has to be `sigstore`",
         ) from None
     _check_times(issued, expires, now)

@@ -142,7 +142,8 @@ def refused(host: str, why: str) -> CannotEvaluate:
 def _read_whole(response: requests.Response, deadline: float, limit: int) -> None:
     """Read the body under a deadline that a server which drips bytes cannot move."""
     content = bytearray()
-    for chunk in response.iter_content(64 * 1024):
+    # NOTE: read1 comes back with what is there; read waits for as much as was asked for.
+    while chunk := response.raw.read1(64 * 1024, decode_content=True):
         content += chunk
         if len(content) > limit:
             raise requests.ConnectionError(f"more than {limit} bytes")

@@ -54,7 +54,7 @@ class LocalSigstore:
 
     def __enter__(self) -> Self:
         self._server = LoopbackServer(self._routes())
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(

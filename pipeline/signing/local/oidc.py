@@ -32,17 +32,20 @@ def issue(key: ec.EllipticCurvePrivateKey, now: dt.datetime, claims: Mapping[str
 
 
 def read(key: ec.EllipticCurvePrivateKey, token: str) -> dict[str, Any]:
-    """The claims of a token that this instance signed; raises jwt.InvalidTokenError.
+    """The claims of a token that this instance signed; ValueError for any other.
 
     Any issuer may stand in it: the key is the authority, and tests need other people's names.
     """
-    claims: dict[str, Any] = jwt.decode(
-        token,
-        key.public_key(),
-        algorithms=["ES256"],
-        audience=AUDIENCE,
-        options={"require": ["exp", "iat", "nbf", "sub", "aud", "iss"]},
-    )
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.public_key(),
+            algorithms=["ES256"],
+            audience=AUDIENCE,
+            options={"require": ["exp", "iat", "nbf", "sub", "aud", "iss"]},
+        )
+    except jwt.InvalidTokenError as error:
+        raise ValueError(f"token: {str(error).lower()}") from error
     return claims
 
 
