@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.model.digests import Digest
@@ -58,15 +59,25 @@ class ImageWriter:
                 _add(tar, f"blobs/sha256/{digest}", content)
 
 
+@dataclass(frozen=True)
+class Written:
+    """``image`` is the index's digest where there are several platforms; ``platforms`` by architecture."""
+
+    image: Digest
+    platforms: dict[str, Digest]
+
+
 def write_archive(
     path: Path, *, content: bytes = b"print('hello')\n", platforms: tuple[str, ...] = ("amd64",)
-) -> Digest:
-    """Write the archive and return the image's digest: the index's where there are several platforms."""
+) -> Written:
     writer = ImageWriter()
-    manifests = [writer.manifest(platform, content) for platform in platforms]
-    image = manifests[0]
+    manifests = {platform: writer.manifest(platform, content) for platform in platforms}
+    image = manifests[platforms[0]]
     if len(manifests) > 1:
-        document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+        document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests.values())}
         image = writer.blob(json.dumps(document).encode(), INDEX)
     writer.write(path, image)
-    return Digest.parse(str(image["digest"]))
+    return Written(
+        Digest.parse(str(image["digest"])),
+        {platform: Digest.parse(str(manifest["digest"])) for platform, manifest in manifests.items()},
+    )

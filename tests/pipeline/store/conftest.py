@@ -1,7 +1,5 @@
 """Both kinds of store, so that one specification holds for each."""
 
-import base64
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from pipeline.store.interface import Descriptor, Store
 from pipeline.store.layout import OciLayout
 from pipeline.store.registry import Registry
 from pipeline.store.transfer import push_archive
+from tests.support.bundles import unsigned_bundle
 from tests.support.images import write_archive
 from tests.support.registries import docker_registry
 
@@ -51,15 +50,4 @@ def image(store, archive) -> Descriptor:
 
 @pytest.fixture
 def make_bundle():
-    """An unsigned bundle: a store looks at its form only."""
-
-    def make(name: str = "one", predicate_type: str = "https://slsa.dev/provenance/v1") -> bytes:
-        payload = base64.b64encode(json.dumps({"predicateType": predicate_type, "name": name}).encode()).decode()
-        document = {
-            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-            "verificationMaterial": {},
-            "dsseEnvelope": {"payload": payload, "payloadType": "application/vnd.in-toto+json", "signatures": []},
-        }
-        return json.dumps(document).encode()
-
-    return make
+    return unsigned_bundle

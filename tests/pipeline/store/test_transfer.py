@@ -17,14 +17,14 @@ from tests.support.images import ImageWriter, write_archive
 
 
 def test_the_digest_is_the_archive_s_own(store, tmp_path):
-    expected = write_archive(tmp_path / "image.tar")
+    expected = write_archive(tmp_path / "image.tar").image
     image = push_archive(tmp_path / "image.tar", store, "1.0")
     assert image.digest == expected
     assert store.resolve("1.0") == image
 
 
 def test_an_image_of_several_platforms_is_its_index(store, tmp_path):
-    expected = write_archive(tmp_path / "image.tar", platforms=("amd64", "arm64"))
+    expected = write_archive(tmp_path / "image.tar", platforms=("amd64", "arm64")).image
     image = push_archive(tmp_path / "image.tar", store, "1.0")
     assert (image.digest, image.media_type) == (expected, INDEX)
     for child in json.loads(store.manifest(image.digest))["manifests"]:

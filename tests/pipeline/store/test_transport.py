@@ -68,7 +68,7 @@ def test_a_registry_that_goes_on_failing_is_told():
         pytest.raises(CannotEvaluate, match=r"500 disk \[31m full") as failing,
     ):
         get(server)
-        assert len(server.requests) == ATTEMPTS
+    assert len(server.requests) == ATTEMPTS
     assert failing.value.code == "registry.failing"
 
 
