@@ -190,9 +190,14 @@ def _artifacts(root: Path, records: dict[str, StepRecord]) -> list[Artifact]:
 
 
 def _bundles(root: Path, verdicts: Sequence[Verdict]) -> list[Bundle]:
-    times = {item.digest: item.time for verdict in verdicts for item in verdict.evidence if item.time}
-    found = read_bundles(root / "dist" / "bundles")
-    return [bundle.model_copy(update={"verified": times.get(bundle.digest, "")}) for bundle in found]
+    """The bundles with what the gate found out about them; of several verdicts one that verified it counts."""
+    seen = {item.digest: item for verdict in verdicts for item in verdict.evidence if item.time}
+    return [
+        bundle.model_copy(update={"verified": item.time, "platform": bundle.platform or item.platform or ""})
+        if (item := seen.get(bundle.digest))
+        else bundle
+        for bundle in read_bundles(root / "dist" / "bundles")
+    ]
 
 
 def _allowed(root: Path, verdicts: Sequence[Verdict]) -> bool:

@@ -1,5 +1,6 @@
 """One run as frozen data: what every form of the report shows, and what ``--format json`` prints."""
 
+from collections import Counter
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,10 +20,12 @@ class Session(Document):
     """A line of the run list that the runner writes. ``why`` says why a step was run again, reused, or not run."""
 
     run: str
+    """The run that it belongs to."""
     name: str
     result: Result
     seconds: Annotated[float, Field(ge=0)]
     exit_code: int
+    """0, 1, 2 or 3."""
     why: str = ""
 
 
@@ -30,6 +33,7 @@ class RunList(Document):
     """``<state>/run.json``: which sessions ran and how they ended. Times are seconds, ``started`` since the epoch."""
 
     run: str
+    """The identifier of the run."""
     started: Annotated[float, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0)]
     sessions: list[Session]
@@ -41,9 +45,13 @@ class Step(Document):
     name: str
     result: Result
     seconds: float
+    """How long it took."""
     finding: str = ""
+    """One line: what it found."""
     why: str = ""
+    """Why it ran, was reused, or did not run."""
     problems: list[Problem] = Field(default_factory=list)
+    """What a person should act on."""
 
 
 class Refusal(BaseModel):
@@ -52,8 +60,11 @@ class Refusal(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     code: str
+    """Stable; docs/codes.md lists them."""
     message: str
+    """`<subject>: <what differs> (got X, expected Y)`."""
     fix: str
+    """What to type or change."""
     kind: str | None = None
 
 
@@ -64,6 +75,7 @@ class Verified(BaseModel):
 
     digest: str
     time: str | None = None
+    platform: str | None = None
 
 
 class Verdict(BaseModel):
@@ -74,30 +86,44 @@ class Verdict(BaseModel):
     environment: str
     result: Literal["PASSED", "FAILED"]
     image: str
+    """The digest that was judged."""
     policy: str
+    """The SHA-256 of the policy."""
     refusals: list[Refusal]
+    """Empty where the result is PASSED."""
     warnings: list[Refusal] = Field(default_factory=list)
+    """What the policy only warns of here."""
     levels: list[str] = Field(default_factory=list)
+    """What was verified, as SLSA names it."""
     evidence: list[Verified] = Field(default_factory=list)
+    """Every bundle that was looked at."""
     time: str
+    """When it was judged, RFC 3339."""
 
 
 class Bundle(Document):
     """A signed statement below ``dist/bundles``: ``digest`` is the SHA-256 of the file."""
 
     file: str
+    """Its name below `dist/bundles`."""
     digest: str
     kind: str
+    """The kind of evidence, `unreadable` where the file cannot be read."""
     signer: str
+    """The identity in the signing certificate."""
     issuer: str
+    """Who vouched for that identity."""
     result: str = ""
     """What the predicate itself says: PASSED, WARNED or FAILED, empty where it says nothing."""
     platform: str = ""
+    """`linux/amd64`, empty where the statement speaks of the image as a whole."""
     verified: str = ""
     """The time that the gate verified, in RFC 3339; empty where no verdict of this run rests on the bundle."""
 
 
 class Platform(Document):
+    """One image manifest: `linux/amd64` and its digest."""
+
     name: str
     digest: str
 
@@ -106,19 +132,24 @@ class Image(Document):
     """``size`` in bytes, as the image step counts it; ``hardening`` are the attributes that hold."""
 
     digest: str
+    """`sha256:...` of the index where there are several platforms, else of the manifest."""
     media_type: str
     size: int
     platforms: list[Platform]
     archive: str
+    """OCI layout and `docker load` archive in one tar."""
     hardening: list[str] = Field(default_factory=list)
 
 
 class Component(Document):
+    """One entry of the SBOM."""
+
     name: str
     version: str
     ecosystem: str
     """The purl's type: ``pypi``, ``deb``, or ``other``."""
     licences: str
+    """SPDX identifiers or expressions, empty where the SBOM states none."""
 
 
 class Finding(Document):
@@ -136,10 +167,14 @@ class Audit(Document):
     """What was asked and what was found. ``unaudited`` maps a purl to why nobody could be asked about it."""
 
     locked: int
+    """Packages in the locks."""
     audited: int
+    """Packages that a feed was really asked about."""
     unaudited: dict[str, str]
     canary: bool
+    """The known-vulnerable pin was reported, so the feed does find things."""
     feeds: list[str]
+    """Each feed, and whether it answered."""
     findings: list[Finding]
 
 
@@ -148,18 +183,27 @@ class Run(Document):
 
     format: Literal["gatehouse-run/1"] = FORMAT
     run: str
+    """The identifier of the run."""
     started: float
+    """Seconds since the epoch."""
     seconds: float
+    """How long all of it took."""
     app: str
+    """`[app] name` of pipeline.toml."""
     version: str
+    """`[app] version` of pipeline.toml."""
     source: Source | None
     steps: list[Step]
     image: Image | None
+    """null where no image was made of this tree."""
     verdicts: list[Verdict]
+    """Those of this run, in the order of promotion."""
     bundles: list[Bundle]
     components: list[Component]
     audit: Audit | None
+    """null where the audit left no evidence."""
     artifacts: list[Artifact]
+    """Files below `dist/` that the steps named."""
     accepted: bool
     """The first environment's verdict is PASSED and no session stands in the way of it."""
     next: str
@@ -170,6 +214,14 @@ class Run(Document):
         """Result to number of steps, in the order of ``Result``, without zeros."""
         results = [step.result for step in self.steps]
         return {name: results.count(name) for name in RESULTS if name in results}
+
+    @property
+    def files(self) -> list[str]:
+        """What lies below ``dist/``; a folder with several files stands for them, with their number."""
+        names = [artifact.path.removeprefix("dist/").split("/") for artifact in self.artifacts]
+        counted = Counter(name[0] for name in names)
+        single = {name[0]: "/".join(name) for name in names}
+        return [f"{top}/ ({count} files)" if count > 1 else single[top] for top, count in sorted(counted.items())]
 
     @property
     def stopped(self) -> list[str]:

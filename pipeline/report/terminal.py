@@ -147,8 +147,7 @@ def _verdict(verdict: Verdict, told: AbstractSet[Refusal], terminal: Terminal) -
 
 def _artifacts(run: Run, terminal: Terminal) -> Iterator[str]:
     if run.artifacts:
-        names = ", ".join(printable(artifact.path.removeprefix("dist/")) for artifact in run.artifacts)
-        yield from _hanging("dist/  ", names, terminal, 0)
+        yield from _hanging("dist/  ", ", ".join([*run.files, "report.html", "summary.json"]), terminal, 0)
 
 
 def _closing(run: Run, terminal: Terminal) -> Iterator[str]:

@@ -94,3 +94,9 @@ def test_only_a_utf8_stream_gets_more_than_ascii():
 
 def test_the_width_of_a_pipe_is_fixed():
     assert terminal_of(io.StringIO(), no_color=False).width == 100
+
+
+def test_files_of_a_folder_are_counted_not_listed(run):
+    bundles = [run.artifacts[0].model_copy(update={"path": f"dist/bundles/{name}.json"}) for name in "ab"]
+    text = render(run.model_copy(update={"artifacts": [*bundles, *run.artifacts]}), PLAIN)
+    assert "dist/  bundles/ (2 files), image.tar, sbom.linux-amd64.cdx.json, report.html, summary.json\n" in text
