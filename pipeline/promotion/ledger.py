@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Some ten thousand promotions.
 MAX_LEDGER_BYTES = 128 * 1024 * 1024
 
-_RESTORE = "restore the ledger from a copy; a clone's own development ledger may be begun anew by moving .gatehouse/ledger away"
+_RESTORE = "restore the ledger from a copy; a clone may begin its own anew by moving .gatehouse/ledger away"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
