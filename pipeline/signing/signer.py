@@ -17,9 +17,8 @@ from sigstore.sign import SigningContext
 from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity
 
-from pipeline.model.documents import parse_json
 from pipeline.model.errors import CannotEvaluate, GatehouseError
-from pipeline.model.statement import MAX_STATEMENT_BYTES
+from pipeline.model.statement import MAX_STATEMENT_BYTES, parse_statement
 from pipeline.signing.local import der
 from pipeline.signing.transport import Limits, bind
 
@@ -60,7 +59,7 @@ class SigstoreSigner:
     """A Signer on the Sigstore instance that ``config`` describes.
 
     ``config`` is a client trust config (JSON), ``token`` gives an OIDC token each time that a certificate is
-    needed. Raises CannotEvaluate (``signing.*``), from here as from ``sign``.
+    needed. Raises CannotEvaluate (``signing.*``).
     """
 
     def __init__(
@@ -100,7 +99,10 @@ class SigstoreSigner:
         return self._root
 
     def sign(self, statement: bytes) -> bytes:
-        """A v0.3 bundle (JSON) over ``statement``, verified here before it is handed out."""
+        """A v0.3 bundle (JSON) over ``statement``, verified here before it is handed out.
+
+        Raises CannotEvaluate (``document.*`` for what is no statement, ``signing.*``).
+        """
         _check_statement(statement)
         if self._certificate.not_valid_after_utc - dt.datetime.now(dt.UTC) < RENEWAL:
             self._signer, self._certificate = self._certified()
@@ -150,7 +152,7 @@ def _check_statement(statement: bytes) -> None:
             f"statement: too large to sign (got {len(statement)} bytes, expected at most {MAX_STATEMENT_BYTES})",
             fix="make the report that it carries smaller: no registry or verifier takes evidence of that size",
         )
-    parse_json(statement, what="statement", limit=MAX_STATEMENT_BYTES)
+    parse_statement(statement)
 
 
 def _garbage(what: str) -> CannotEvaluate:

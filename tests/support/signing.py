@@ -8,6 +8,7 @@ As plain Python::
         bundle = signing.sign(statement_bytes, **github(workflow=".github/workflows/promote.yml", ref="refs/heads/x"))
         bundle = signing.sign(statement_bytes, email="rita@example.org", iss="https://accounts.example.org")
         signing.signer(**github()).sign(statement_bytes)   # the same through a Signer, as open_signer yields
+        bundle = signing.sign_raw(b"anything", payload_type="text/plain")  # what no signer of ours would sign
         signing.trusted_root                               # bytes of the trusted root that verifies them
 
 As fixtures, in a ``conftest.py`` (each is one running instance for the whole session)::
@@ -17,6 +18,7 @@ As fixtures, in a ``conftest.py`` (each is one running instance for the whole se
 A signature costs about 5 ms; each identity gets one certificate.
 """
 
+import base64
 import contextlib
 import json
 from collections.abc import Iterator
@@ -24,6 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from sigstore.dsse import Envelope, _pae
+from sigstore_models.intoto import Envelope as InnerEnvelope
+from sigstore_models.intoto import Signature
 
 from pipeline.signing.identities import GITHUB_ISSUER
 from pipeline.signing.local import LocalSigstore
@@ -77,6 +84,22 @@ class World:
     def sign(self, statement: bytes, **claims: Any) -> bytes:
         """A v0.3 bundle (JSON) over ``statement``, by whom ``claims`` name."""
         return self.signer(**claims).sign(statement)
+
+    def sign_raw(self, payload: bytes, *, payload_type: str = Envelope._TYPE, **claims: Any) -> bytes:
+        """A bundle over any bytes, valid in everything but that: what an attacker with an identity could make."""
+        signer = self.signer(**claims)
+        inner, rekor = signer._signer, signer._context._rekor
+        signature = inner._private_key.sign(_pae(payload_type, payload), ec.ECDSA(hashes.SHA256()))
+        envelope = Envelope(
+            InnerEnvelope(
+                payload=base64.b64encode(payload),
+                payload_type=payload_type,
+                signatures=[Signature(sig=base64.b64encode(signature))],
+            )
+        )
+        certificate = inner._signing_cert()
+        entry = rekor._build_dsse_request(envelope=envelope, certificate=certificate)
+        return inner._finalize_sign(certificate, envelope, entry).to_json().encode()
 
     def signer(self, **claims: Any) -> SigstoreSigner:
         """The signer whom ``claims`` name, as the pipeline's own code takes one."""

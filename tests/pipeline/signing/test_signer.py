@@ -78,11 +78,14 @@ def test_one_signer_serves_many_threads_within_the_limits(instance):
     assert len(set(bundles)) == 4
 
 
-@pytest.mark.parametrize("statement", [b"", b"{", b'{"a": 1, "a": 2}', b"\xff"])
-def test_what_is_not_one_document_is_not_signed(instance, statement):
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [(b"", "malformed"), (b'{"a": 1, "a": 2}', "malformed"), (b"{}", "shape"), (STATEMENT[:-1] + b',"x":1}', "shape")],
+)
+def test_what_is_not_one_statement_is_not_signed(instance, statement, code):
     with pytest.raises(CannotEvaluate) as refusal:
         signer(instance).sign(statement)
-    assert refusal.value.code == "document.malformed"
+    assert refusal.value.code == f"document.{code}"
 
 
 def test_a_statement_of_twenty_megabytes_is_refused(instance):

@@ -71,6 +71,14 @@ def test_one_changed_byte_anywhere_in_the_payload_is_refused(signing):
         verify(signing.trusted_root, json.dumps(bundle).encode())
 
 
+@pytest.mark.parametrize("payload_type", ["application/vnd.in-toto+json", "text/plain"])
+def test_the_log_takes_any_payload_as_the_public_one_does(signing, payload_type):
+    bundle = signing.sign_raw(b"anything", payload_type=payload_type)
+    verifier = Verifier(trusted_root=load_trusted_root(signing.trusted_root))
+    who = policy.Identity(identity=LOCAL_IDENTITY, issuer=LOCAL_ISSUER)
+    assert verifier.verify_dsse(Bundle.from_json(bundle), who) == (payload_type, b"anything")
+
+
 def test_another_instance_does_not_vouch_for_it(rekor_v1, rekor_v2):
     with pytest.raises(VerificationError):
         verify(rekor_v2.trusted_root, rekor_v1.sign(STATEMENT))
