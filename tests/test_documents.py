@@ -2,6 +2,7 @@
 
 import ast
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,15 @@ def codes_that_tests_expect():
 
 
 def test_every_code_that_a_test_expects_is_documented():
-    documented = set(re.findall(r"^\| `([a-z0-9.-]+)` \|", (ROOT / "docs/codes.md").read_text(), re.MULTILINE))
+    """``lint.*`` and ``*.unreadable`` stand for codes that a tool's rule or a step's name completes."""
+    documented = re.findall(r"^\| `([a-z0-9.*-]+)` \|", (ROOT / "docs/codes.md").read_text(), re.MULTILINE)
     expected = {code for code in codes_that_tests_expect() if isinstance(code, str) and "." in code}
-    made_up = {"family.what"}
     assert len(expected) > 20
-    assert sorted(expected - documented - made_up) == []
+    assert sorted(code for code in expected if not any(fnmatchcase(code, pattern) for pattern in documented)) == []
 
 
 def test_every_code_has_its_family_and_its_name():
-    assert all(re.fullmatch(r"[a-z-]+\.[a-z0-9-]+", raised.code) for raised in read_codes(PACKAGE))
+    assert all(re.fullmatch(r"([a-z-]+|\*)\.([a-z0-9-]+|\*)", raised.code) for raised in read_codes(PACKAGE))
 
 
 def test_the_readme_has_both_commands_and_they_are_there():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CODE = re.compile(r"[a-z]+(?:-[a-z]+)*\.[a-z0-9]+(?:-[a-z0-9]+)*")
+_FAMILY = re.compile(r"[a-z]+(?:-[a-z]+)*\.")
 _NO_CODE = re.compile(r".*\.(?:toml|json|jsonl|txt|in|py|tar|html|css|lock|md|sh|yml|yaml|xml|sarif|dev|io|com|org|so)")
 _EXITS = {"GatehouseError": "3", "Refused": "1", "Misuse": "2", "CannotEvaluate": "3"}
 _NOTES = {"Problem", "Finding"}
@@ -93,15 +94,24 @@ class _Factory:
     fix: str
 
 
-def _text(node: ast.expr | None) -> str:
+def _text(node: ast.expr | None, module: _Module) -> str:
     """A message as a pattern: what is filled in at run time is an ellipsis."""
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join("…" if isinstance(part, ast.FormattedValue) else _text(part) for part in node.values)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return _text(node.left) + _text(node.right)
-    return "…" if node is not None else ""
+    match node:
+        case None:
+            return ""
+        case ast.Constant(value=value):
+            return str(value)
+        case ast.JoinedStr(values=parts):
+            return "".join("…" if isinstance(part, ast.FormattedValue) else _text(part, module) for part in parts)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _text(left, module) + _text(right, module)
+        case ast.Name(id=name):
+            before = [n for n in ast.walk(module.tree) if isinstance(n, ast.Assign) and n.lineno < node.lineno]
+            named = [n for n in before if isinstance(n.targets[0], ast.Name) and n.targets[0].id == name]
+            nearest = max(named, key=lambda n: n.lineno, default=None)
+            return _text(nearest.value, module) if nearest else "…"
+        case _:
+            return "…"
 
 
 def _argument(call: ast.Call, place: int, keyword: str) -> ast.expr | None:
@@ -112,10 +122,14 @@ def _argument(call: ast.Call, place: int, keyword: str) -> ast.expr | None:
 
 
 def _codes(node: ast.expr | None, module: _Module) -> list[str]:
-    """The codes that an expression can be, empty where that cannot be read from it."""
+    """The codes that an expression can be (``lint.*`` where a tool names the rest), empty where it cannot be read."""
     match node:
         case ast.Constant(value=str(text)) if CODE.fullmatch(text):
             return [text]
+        case ast.JoinedStr(values=[ast.Constant(value=str(family)), *_]) if _FAMILY.fullmatch(family):
+            return [f"{family}*"]
+        case ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=str(rest))]) if CODE.fullmatch(f"x{rest}"):
+            return [f"*{rest}"]
         case ast.IfExp(body=yes, orelse=no):
             return _codes(yes, module) + _codes(no, module)
         case ast.Name(id=name) if name in module.constants:
@@ -161,19 +175,19 @@ class _Makers:
         if maker is None or not isinstance(given, ast.Name) or given.id not in parameters:
             return None
         place = parameters.index(given.id) - (parameters[0] in ("self", "cls"))
-        return _Factory(place, given.id, maker.exits, *_wording(call, maker))
+        return _Factory(place, given.id, maker.exits, *_wording(call, maker, module))
 
     def hands_on(self, function: ast.FunctionDef, module: _Module) -> bool:
         known = (module.name, function.name) in self._private or function.name in self._everywhere
         return known and function.name not in _EXITS
 
 
-def _wording(call: ast.Call, maker: _Factory) -> tuple[str, str]:
-    message = maker.message or _text(_argument(call, 1, "message"))
+def _wording(call: ast.Call, maker: _Factory, module: _Module) -> tuple[str, str]:
+    message = maker.message or _text(_argument(call, 1, "message"), module)
     if message == "…":
         # The function is given the message too: the argument that has its form.
-        message = next((text for text in map(_text, call.args) if " (got " in text), message)
-    return message, maker.fix or _text(_argument(call, len(call.args), "fix"))
+        message = next((text for text in (_text(item, module) for item in call.args) if " (got " in text), message)
+    return message, maker.fix or _text(_argument(call, len(call.args), "fix"), module)
 
 
 def _looks_like_codes(module: _Module) -> list[str]:
@@ -204,7 +218,7 @@ def _raised(module: _Module, makers: _Makers) -> Iterator[Raised]:
         if maker is None or given is None:
             continue
         codes = _codes(given, module)
-        message, fix = _wording(call, maker)
+        message, fix = _wording(call, maker, module)
         for code in codes:
             yield Raised(code, module.name, maker.exits, message, fix)
         if not codes and id(call) not in handed_on and _name(call.func) not in _NOTES:

@@ -6,7 +6,8 @@ A document holds ``<!-- generated: NAME -->`` and ``<!-- end -->``; what stands 
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -194,3 +195,18 @@ def write(root: Path) -> list[Path]:
             write_atomic(path, after.encode())
             changed.append(path)
     return changed
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``python -m pipeline.report.documents``: exit 2 for any argument, as it takes none."""
+    if arguments:
+        sys.stderr.write("documents: takes no arguments\n")
+        return 2
+    root = Path(__file__).resolve().parent.parent.parent
+    changed = [path.relative_to(root).as_posix() for path in write(root)]
+    sys.stdout.write(f"documents: {', '.join(changed) or 'all current'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -45,6 +45,10 @@ def test_both_codes_of_a_choice_are_read(codes):
     assert [r.code for r in codes('Refused("a.full" if full else "a.closed", "m", fix="f")')] == ["a.closed", "a.full"]
 
 
+def test_a_code_that_a_tool_completes_is_read_as_its_family(codes):
+    assert [r.code for r in codes('Problem(code=f"lint.{rule}", message="m", fix="f")')] == ["lint.*"]
+
+
 def test_a_constant_is_followed(codes):
     assert [r.code for r in codes('CODE = "a.b"\nRefused(CODE, "m", fix="f")')] == ["a.b"]
 
