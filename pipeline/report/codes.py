@@ -126,10 +126,8 @@ def _codes(node: ast.expr | None, module: _Module) -> list[str]:
     match node:
         case ast.Constant(value=str(text)) if CODE.fullmatch(text):
             return [text]
-        case ast.JoinedStr(values=[ast.Constant(value=str(family)), *_]) if _FAMILY.fullmatch(family):
-            return [f"{family}*"]
-        case ast.JoinedStr(values=[ast.FormattedValue(), ast.Constant(value=str(rest))]) if CODE.fullmatch(f"x{rest}"):
-            return [f"*{rest}"]
+        case ast.JoinedStr(values=parts):
+            return _pattern(parts)
         case ast.IfExp(body=yes, orelse=no):
             return _codes(yes, module) + _codes(no, module)
         case ast.Name(id=name) if name in module.constants:
@@ -137,6 +135,16 @@ def _codes(node: ast.expr | None, module: _Module) -> list[str]:
         case ast.Subscript(value=ast.Name(id=name)) if isinstance(module.constants.get(name), ast.Dict):
             table = module.constants[name]
             return [code for value in getattr(table, "values", []) for code in _codes(value, module)]
+        case _:
+            return []
+
+
+def _pattern(parts: list[ast.expr]) -> list[str]:
+    match parts:
+        case [ast.Constant(value=str(family)), *_] if _FAMILY.fullmatch(family):
+            return [f"{family}*"]
+        case [ast.FormattedValue(), ast.Constant(value=str(rest))] if CODE.fullmatch(f"x{rest}"):
+            return [f"*{rest}"]
         case _:
             return []
 
