@@ -12,8 +12,9 @@ from pipeline.model.errors import Refused
 from pipeline.model.outcome import Status
 from pipeline.model.predicates import Vulnerabilities, parse_predicate
 from pipeline.steps.audit import Sources, audit, sources
-from tests.support.jobs import lock_of, make_job
+from tests.support.jobs import SETTINGS, make_job
 from tests.support.osv import OsvServer, advisory
+from tests.support.supplies import lock_of, locks
 
 CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 LOW = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"
@@ -23,7 +24,7 @@ DEBIAN = "2 Debian packages not audited (no feed configured)"
 
 @pytest.fixture
 def job(tmp_path, checks_python):
-    return make_job(tmp_path, lock=LOCK, direct=["tornado"], tools={"checks": checks_python})
+    return make_job(tmp_path, locks(LOCK, "tornado"), {"checks": checks_python})
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_a_feed_that_does_not_know_the_canary_has_audited_nothing_yet_what_it_fo
 
 
 def test_a_lock_that_includes_another_file_is_refused(tmp_path):
-    job = make_job(tmp_path, lock=LOCK + "-r other.txt\n", direct=["tornado"], tools={})
+    job = make_job(tmp_path, locks(LOCK + "-r other.txt\n"))
     with pytest.raises(Refused) as raised:
         audit(job, Sources(feeds=[], fallback=None, records=Osv(address="http://127.0.0.1:9")))
     assert raised.value.code == "lock.include"
@@ -163,7 +164,8 @@ def test_two_audits_differ_in_nothing_but_the_time(job):
 
 
 def test_a_configured_server_is_asked_by_pip_audit_and_by_ourselves(tmp_path, checks_python):
-    job = make_job(tmp_path, lock=LOCK, direct=[], tools={"checks": checks_python}, osv="https://osv.example")
+    settings = SETTINGS + '[advisories]\nosv = "https://osv.example"\n'
+    job = make_job(tmp_path, {"pipeline.toml": settings, **locks(LOCK)}, {"checks": checks_python})
     assert [(feed.name, feed.uri) for feed in sources(job).feeds] == [
         ("pip-audit (osv)", "https://osv.example"),
         ("osv", "https://osv.example"),
