@@ -12,3 +12,6 @@ GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 
 #: Prefix that Fulcio puts before the repository and workflow claims of GitHub's tokens.
 GITHUB = "https://github.com/"
+
+#: Issuer of the tokens that a machine of Google's cloud has, whoever works on it.
+GOOGLE_ISSUER = "https://accounts.google.com"

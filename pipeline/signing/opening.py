@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.model.errors import Misuse
 from pipeline.settings import Settings
+from pipeline.signing.identities import GOOGLE_ISSUER
 from pipeline.signing.identity import ambient_token, check_publication, read_claims
 from pipeline.signing.local import LocalSigstore
 from pipeline.signing.local.instance import RekorVersion
@@ -38,7 +39,8 @@ def open_signer(
     Raises Misuse (``signing.private-identity``, ``signing.instance``, ``state.keys-exposed``),
     CannotEvaluate (``signing.*``, ``trust.*``, ``state.*``).
     """
-    token = detect()
+    found = detect()
+    token = _usable(found, settings, say) if found else None
     if token is None:
         with LocalSigstore(sigstore_folder(state), rekor_version) as instance:
             say("signing with the local instance, which only development trusts")
@@ -46,31 +48,32 @@ def open_signer(
                 instance.client_trust_config(), instance.trusted_root(), instance.token, instance="local", limits=limits
             )
         return
-    yield _ambient(settings, root or state.parent, token, say, detect, limits)
+    trust = _trust(settings, root or state.parent)
+    yield SigstoreSigner(trust.config, trust.trusted_root, _renewed(token, detect), instance="ambient", limits=limits)
 
 
-def _ambient(
-    settings: Settings,
-    root: Path,
-    token: str,
-    say: Callable[[str], None],
-    detect: Callable[[], str | None],
-    limits: Limits | None,
-) -> SigstoreSigner:
+def _usable(token: str, settings: Settings, say: Callable[[str], None]) -> str | None:
+    """``token`` where it may be shown to the instance; None where it is the machine's, not a repository's."""
     claims = read_claims(token, dt.datetime.now(dt.UTC))
     if settings.signing.instance == PUBLIC:
+        if claims.issuer == GOOGLE_ISSUER and not settings.signing.publish_identity:
+            say("this machine has a Google identity: not used, since `signing.publish_identity` is not set")
+            return None
         check_publication(claims, publish_identity=settings.signing.publish_identity)
-    trust = _trust(settings, root)
     say(f"signing through the {settings.signing.instance} instance with a token of {claims.issuer}")
+    return token
+
+
+def _renewed(token: str, detect: Callable[[], str | None]) -> Callable[[], str]:
+    """Gives ``token``, and a new one each time after: a long job outlives its token and its certificate."""
     first = [token]
 
-    def fresh() -> str:
-        # A long job outlives its token: every certificate after the first gets a new one.
+    def next_token() -> str:
         found = first.pop() if first else detect() or ""
         read_claims(found, dt.datetime.now(dt.UTC))
         return found
 
-    return SigstoreSigner(trust.config, trust.trusted_root, fresh, instance="ambient", limits=limits)
+    return next_token
 
 
 def _trust(settings: Settings, root: Path) -> ClientTrust:

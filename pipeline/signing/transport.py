@@ -15,7 +15,7 @@ import truststore
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from pipeline.model.errors import CannotEvaluate
+from pipeline.model.errors import CannotEvaluate, Misuse
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
@@ -43,7 +43,8 @@ class _Again(Exception):
 class BoundedAdapter(HTTPAdapter):
     """Sends a request until it is answered, refused, or out of tries or time.
 
-    Raises CannotEvaluate (``signing.unreachable``, ``signing.refused``, ``signing.clock``). A try that was cut
+    Raises CannotEvaluate (``signing.unreachable``, ``signing.refused``, ``signing.clock``), Misuse
+    (``signing.insecure``) before a token would leave the machine unencrypted. A try that was cut
     off may have been logged: the same bytes are sent again, and a log that has them already answers 409 with
     the entry's place, which is then fetched (rekor's ``openapi.yaml``, ``createLogEntry``).
     """
@@ -68,6 +69,8 @@ class BoundedAdapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         host = urlsplit(request.url or "").netloc
+        if request.headers.get("Authorization"):
+            _check_private(request.url or "", host)
 
         def attempt(request: requests.PreparedRequest, deadline: float) -> requests.Response:
             remaining = max(deadline - time.monotonic(), 0.001)
@@ -137,6 +140,16 @@ def refused(host: str, why: str) -> CannotEvaluate:
         f"{host}: did not accept the request (got {why}, expected a success)",
         fix="see that `signing.instance` in pipeline.toml names an instance that knows this identity provider",
     )
+
+
+def _check_private(url: str, host: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        raise Misuse(
+            "signing.insecure",
+            f"{host}: the identity token would be sent unencrypted (got {parts.scheme}, expected https)",
+            fix="give https addresses in the client trust config that `signing.instance` names",
+        )
 
 
 def _read_whole(response: requests.Response, deadline: float, limit: int) -> None:

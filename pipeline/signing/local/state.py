@@ -26,22 +26,27 @@ def damaged(path: Path, what: str) -> CannotEvaluate:
     )
 
 
-def _exposed(path: Path, got: str, expected: str) -> Misuse:
-    return Misuse(
-        "state.keys-exposed",
-        f"{path}: others may read or change the local signing keys (got {got}, expected {expected})",
-        fix="if nobody else could have read them, `chmod 700 {0} && chmod -R go-rwx {0}`; else remove {0}".format(
-            path if path.is_dir() else path.parent
-        ),
-    )
-
-
 def _check(path: Path, info: os.stat_result) -> None:
-    if info.st_mode & 0o077:
-        expected = "0700" if stat.S_ISDIR(info.st_mode) else "0600"
-        raise _exposed(path, f"mode {stat.S_IMODE(info.st_mode):04o}", f"mode {expected}")
+    is_folder = stat.S_ISDIR(info.st_mode)
+    folder = path if is_folder else path.parent
     if info.st_uid not in {0, os.geteuid()}:
-        raise _exposed(path, f"owner {info.st_uid}", f"owner {os.geteuid()}")
+        raise _exposed(
+            path,
+            f"got owner {info.st_uid}, expected {os.geteuid()}",
+            f"if that user is to be trusted, `sudo chown -R {os.geteuid()} {folder}`; else remove {folder}",
+        )
+    if info.st_mode & 0o077:
+        raise _exposed(
+            path,
+            f"got mode {stat.S_IMODE(info.st_mode):04o}, expected {'0700' if is_folder else '0600'}",
+            f"if nobody else could have read them, `chmod -R go-rwx {folder}`; else remove {folder}",
+        )
+
+
+def _exposed(path: Path, difference: str, fix: str) -> Misuse:
+    return Misuse(
+        "state.keys-exposed", f"{path}: others may read or change the local signing keys ({difference})", fix=fix
+    )
 
 
 def prepare_folder(folder: Path) -> None:

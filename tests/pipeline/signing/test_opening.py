@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 
 import pytest
@@ -6,7 +7,8 @@ from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.model.statement import make_statement
 from pipeline.settings import App, Image, Settings, Signing
-from pipeline.signing.identities import GITHUB_ISSUER, LOCAL_ISSUER
+from pipeline.signing import signer as signer_module
+from pipeline.signing.identities import GITHUB_ISSUER, GOOGLE_ISSUER, LOCAL_ISSUER
 from pipeline.signing.opening import open_signer, sigstore_folder
 from pipeline.signing.transport import Limits
 from tests.support.signing import github
@@ -63,6 +65,27 @@ def test_a_private_repository_may_not_use_the_public_one(state, rekor_v1):
         opened(settings(), state, lambda: token)
     assert refusal.value.code == "signing.private-identity"
     assert token not in str(refusal.value)
+
+
+def test_the_identity_of_a_machine_at_google_stays_off_the_public_log(state, rekor_v1):
+    token = rekor_v1.instance.token(iss=GOOGLE_ISSUER, email="vm@example.org")
+    signer, _, said = opened(settings(), state, lambda: token)
+    assert signer.instance == "local"
+    assert "signing.publish_identity" in said[0]
+
+
+def test_a_new_certificate_takes_a_new_token(state, private, rekor_v1, monkeypatch):
+    asked = []
+
+    def detect():
+        asked.append(1)
+        return rekor_v1.instance.token(**github())
+
+    with open_signer(private, state, say=lambda _: None, detect=detect) as signer:
+        assert len(asked) == 1
+        monkeypatch.setattr(signer_module, "RENEWAL", dt.timedelta(minutes=11))
+        signer.sign(STATEMENT)
+        assert len(asked) == 2
 
 
 def test_a_local_identity_never_replaces_an_ambient_one_that_fails(state):

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from pipeline.model.errors import CannotEvaluate
+from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.signing.transport import Limits, bind
 from tests.support.loopback import Reply, loopback
 
@@ -209,7 +209,18 @@ def test_other_instances_are_asked_through_the_proxy(monkeypatch):
         monkeypatch.setenv("http_proxy", proxy.origin)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert post("http://fulcio.gatehouse.invalid/", loopback=False).content == b"proxied"
+        with session(loopback=False) as made:
+            assert made.get("http://tsa.gatehouse.invalid/").content == b"proxied"
+
+
+def test_a_token_never_leaves_the_machine_unencrypted(monkeypatch):
+    with loopback(lambda _: Reply(200)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.origin)
+        with pytest.raises(Misuse) as refusal:
+            post("http://fulcio.gatehouse.invalid/", loopback=False)
+        assert proxy.requests == []
+    assert refusal.value.code == "signing.insecure"
+    assert "(got http, expected https)" in refusal.value.message
 
 
 def test_a_netrc_does_not_replace_the_token(monkeypatch, tmp_path):

@@ -2,7 +2,10 @@
 
 import datetime as dt
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -119,6 +122,21 @@ def test_two_instances_on_one_folder_sign_at_once_into_one_log(folder):
     indexes = [Bundle.from_json(bundle).log_entry._inner.log_index for bundle in bundles]
     assert sorted(indexes) == list(range(20))
     assert all(verify(one.trusted_root, bundle) == STATEMENT for bundle in bundles)
+
+
+def test_processes_that_start_at_once_agree_on_the_keys(folder, root):
+    program = (
+        "import sys; from pathlib import Path; from pipeline.signing.local import LocalSigstore\n"
+        "with LocalSigstore(Path(sys.argv[1])) as instance: print(hash(instance.trusted_root()))\n"
+    )
+    command = [sys.executable, "-c", program, str(folder)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    running = [
+        subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    answers = [process.communicate(timeout=60)[0] for process in running]
+    assert answers[0].strip()
+    assert len(set(answers)) == 1
 
 
 def test_keys_that_others_may_read_are_refused_and_nothing_starts(folder):
