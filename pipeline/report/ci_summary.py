@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipeline.files import read_limited
 from pipeline.model.errors import CannotEvaluate
-from pipeline.report.html import MARKS, headline, reasons
+from pipeline.report.html import MARKS, headline
+from pipeline.report.reasons import reasons
 from pipeline.report.run import Run
 from pipeline.report.text import fit, printable
 
@@ -50,13 +51,16 @@ def _lines(run: Run, rows: int) -> Iterator[str]:
     if verdicts:
         yield from _table(
             ("environment", "verdict", "reasons"),
-            [(_cell(v.environment), v.result, _cell(", ".join(r.code for r in v.refusals))) for v in verdicts],
+            [
+                (_cell(v.environment), v.result, _cell(", ".join(sorted({r.code for r in v.refusals}))))
+                for v in verdicts
+            ],
         )
     refusals = reasons(run)[:rows]
     if refusals:
         yield from _table(
-            ("refusal", "what", "got", "expected", "fix"),
-            [(_cell(r.code), _cell(r.what), _cell(r.got), _cell(r.expected), _cell(r.fix)) for r in refusals],
+            ("refusal", "in", "what", "fix"),
+            [(_cell(r.code), _cell(", ".join(r.environments)), _cell(r.message), _cell(r.fix)) for r in refusals],
         )
     if max(len(run.steps), len(run.verdicts), len(reasons(run))) > rows:
         yield "<p>There is more than fits here: see <code>dist/report.html</code> among the job's artifacts.</p>"

@@ -4,7 +4,6 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -14,8 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.report.diagram import lying, standing
-from pipeline.report.run import Refusal, Run
-from pipeline.report.text import printable, seconds, size, split_message
+from pipeline.report.reasons import reasons
+from pipeline.report.run import Run
+from pipeline.report.text import printable, seconds, size
 
 _TEMPLATES = Path(__file__).parent / "templates"
 MARKS = {
@@ -27,41 +27,6 @@ MARKS = {
     "crashed": "✕",
     "not run": "✕",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reason:
-    """A refusal with the environments that have it, so that it is told once."""
-
-    code: str
-    what: str
-    got: str
-    expected: str
-    fix: str
-    kind: str
-    environments: Sequence[str]
-
-
-def reasons(run: Run) -> list[Reason]:
-    """Every distinct refusal in the order of the environments."""
-    where: dict[Refusal, list[str]] = {}
-    for verdict in run.verdicts:
-        for refusal in verdict.refusals:
-            where.setdefault(refusal, []).append(verdict.environment)
-    return [_reason(refusal, environments) for refusal, environments in where.items()]
-
-
-def _reason(refusal: Refusal, environments: Sequence[str]) -> Reason:
-    what, got, expected = split_message(refusal.message)
-    return Reason(
-        code=refusal.code,
-        what=what,
-        got=got,
-        expected=expected,
-        fix=refusal.fix,
-        kind=refusal.kind or "release",
-        environments=environments,
-    )
 
 
 def headline(run: Run) -> tuple[str, str]:
@@ -84,8 +49,8 @@ def _and(names: Sequence[str]) -> str:
 
 
 def licences(run: Run) -> list[tuple[str, int]]:
-    """Licence to number of components, most first."""
-    counted = Counter(component.licences or "not stated" for component in run.components)
+    """Licence to number of components that name it, most first."""
+    counted = Counter(licence for component in run.components for licence in component.licences or ["not stated"])
     return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
 
 

@@ -3,11 +3,12 @@
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.model.context import Source
 from pipeline.model.documents import parse
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
@@ -47,12 +48,14 @@ def read_run_list(root: Path) -> RunList:
 
 
 def read_records(root: Path) -> dict[str, StepRecord]:
-    """Step name to record, of the source tree that was looked at last: records of another tree tell nothing of it."""
+    """Step name to its last record."""
     paths = sorted((root / ".gatehouse" / "steps").glob("*.json"))
-    records = [parse(StepRecord, path.read_bytes(), what=f"record of step {path.stem}") for path in paths]
-    newest = max((r for r in records if r.context), key=lambda r: r.started, default=None)
-    source = newest.context.source if newest and newest.context else None
-    return {r.step: r for r in records if r.context is None or r.context.source == source}
+    return {path.stem: parse(StepRecord, path.read_bytes(), what=f"record of step {path.stem}") for path in paths}
+
+
+def _newest_source(records: Mapping[str, StepRecord]) -> Source | None:
+    newest = max((r for r in records.values() if r.context), key=lambda r: r.started, default=None)
+    return newest.context.source if newest and newest.context else None
 
 
 def environment_names(root: Path) -> list[str]:
@@ -125,11 +128,11 @@ def _image(records: dict[str, StepRecord]) -> Image | None:
     )
 
 
-def _licences(component: dict[str, Any]) -> str:
+def _licences(component: dict[str, Any]) -> list[str]:
     """CycloneDX 1.6, ``licenses``: either one expression or a list of licences by id or name."""
     choices = component.get("licenses") or []
     names = [c.get("expression") or c.get("license", {}).get("id") or c.get("license", {}).get("name") for c in choices]
-    return ", ".join(sorted({str(name) for name in names if name}))
+    return sorted({str(name) for name in names if name})
 
 
 def _components(records: dict[str, StepRecord]) -> list[Component]:
@@ -216,18 +219,20 @@ def _next(steps: Sequence[Step], image: Image | None, *, allowed: bool) -> str:
 def read_run(root: Path, settings: Settings) -> Run:
     """The last run below ``root``; raises CannotEvaluate (``report.no-run``, ``document.*``)."""
     run = read_run_list(root)
-    records = read_records(root)
-    steps = [_step(run, session, records.get(session.name)) for session in run.sessions]
+    written = read_records(root)
+    steps = [_step(run, session, written.get(session.name)) for session in run.sessions]
+    # What speaks of the image is taken of one tree alone: a record of another tells nothing of it.
+    source = _newest_source(written)
+    records = {name: r for name, r in written.items() if r.context and r.context.source == source}
     image = _image(records)
     verdicts = [v for v in read_verdicts(root, run) if image is None or v.image == image.digest]
-    contexts = [record.context for record in records.values() if record.context]
     return Run(
         run=run.run,
         started=run.started,
         seconds=run.seconds,
         app=settings.app.name,
         version=settings.app.version,
-        source=contexts[0].source if contexts else None,
+        source=source,
         steps=steps,
         image=image,
         verdicts=verdicts,

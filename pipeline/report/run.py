@@ -148,8 +148,8 @@ class Component(Document):
     version: str
     ecosystem: str
     """The purl's type: ``pypi``, ``deb``, or ``other``."""
-    licences: str
-    """SPDX identifiers or expressions, empty where the SBOM states none."""
+    licences: list[str]
+    """SPDX identifiers, expressions or names; empty where the SBOM states none."""
 
 
 class Finding(Document):

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TextIO
 
+from pipeline.report.reasons import group
 from pipeline.report.run import Refusal, Run, Step, Verdict
 from pipeline.report.text import as_ascii, columns, fit, printable, seconds, size, wrap
 
@@ -135,13 +136,12 @@ def _verdict(verdict: Verdict, told: AbstractSet[Refusal], terminal: Terminal) -
     counted = len(verdict.refusals)
     count = "" if passed else f" · {counted} {'refusal' if counted == 1 else 'refusals'}"
     yield f"{printable(verdict.environment):12} {terminal.paint(verdict.result, '1;32' if passed else '1;31')}{count}"
-    for refusal in verdict.refusals:
-        if refusal not in told:
-            yield from _reason(refusal.code, refusal.message, refusal.fix, terminal)
+    for reason in group((refusal, verdict.environment) for refusal in verdict.refusals if refusal not in told):
+        yield from _reason(reason.code, reason.message, reason.fix, terminal)
     again = sorted({printable(refusal.code) for refusal in verdict.refusals if refusal in told})
     if again:
         yield from _hanging("as above: ", ", ".join(again), terminal)
-    for warning in verdict.warnings:
+    for warning in group((warning, verdict.environment) for warning in verdict.warnings):
         yield from _hanging("warning: ", f"{warning.code}: {warning.message}", terminal)
 
 

@@ -14,7 +14,7 @@ def test_it_tells_steps_verdicts_and_refusals(run):
     text = ci_summary.render(run).decode()
     assert "May run in development. Refused for staging and production." in text
     assert "<td>tests</td><td>✓ passed</td>" in text
-    assert "<td>staging</td><td>FAILED</td><td>signers.untrusted, evidence.missing</td>" in text
+    assert "<td>staging</td><td>FAILED</td><td>evidence.missing, signers.untrusted</td>" in text
     assert "<td>let the release workflow attest: a local instance is trusted for development alone</td>" in text
 
 
