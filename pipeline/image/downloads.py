@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +52,12 @@ def fetch(address: str, *, what: str, limit: int) -> bytes:
                 with connection.get(address, timeout=TIMEOUT, stream=True) as answer:
                     last = f"status {answer.status_code}"
                     if answer.status_code == requests.codes.ok:
-                        content = answer.raw.read(limit + 1, decode_content=False)
-                        if len(content) <= limit:
+                        content = bytearray()
+                        for chunk in _chunks(answer):
+                            content += chunk
+                            if len(content) > limit:
+                                break
+                        else:
                             return bytes(content)
                         last = f"more than {limit} bytes"
                     if answer.status_code < requests.codes.internal_server_error:
@@ -92,12 +96,14 @@ def _download(connection: "requests.Session", item: Wanted, cache: Path) -> None
     wrong = False
     for address in item.addresses:
         for _ in range(ATTEMPTS):
+            resumed = part.exists()
             reason, again = _attempt(connection, address, part, item)
             if not reason:
                 if _intact(part, item):
                     os.replace(part, cache / item.sha256)
                     return
-                wrong, again, reason = True, False, "other content"
+                # What an earlier run left may be what is wrong: then the whole file gets its chance.
+                wrong, again, reason = True, resumed, "other content"
                 part.unlink()
             reasons.append(f"{reason} from {_host(address)}")
             if not again:
@@ -127,16 +133,23 @@ def _attempt(connection: "requests.Session", address: str, part: Path, item: Wan
             # A server that does not know ranges answers 200 with the whole file.
             resumed = answer.status_code == requests.codes.partial_content
             with part.open("ab" if resumed else "wb") as file:
-                for chunk in answer.iter_content(1 << 18):
+                for chunk in _chunks(answer):
                     if file.tell() + len(chunk) > item.size:
+                        file.truncate(0)
                         return "more bytes than locked", False
                     file.write(chunk)
-    except requests.RequestException as error:
+    except (requests.RequestException, _protocol_error()) as error:
         return type(error).__name__, True
     except OSError as error:
         raise _disk(part, error) from error
     size = part.stat().st_size
     return ("", False) if size == item.size else (f"{size} bytes", True)
+
+
+def _chunks(answer: "requests.Response") -> Iterator[bytes]:
+    """The body as it comes. ``iter_content`` would throw away the last piece of one that is cut off."""
+    while chunk := answer.raw.read1(1 << 18):
+        yield chunk
 
 
 def _disk(path: Path, error: OSError) -> CannotEvaluate:
