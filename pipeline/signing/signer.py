@@ -122,7 +122,7 @@ class SigstoreSigner:
     def _bind(self) -> None:
         # sigstore-python keeps a session a thread, so this is asked each time.
         for session in _sessions(self._context):
-            bind(session, self._limits, loopback=self._instance == "local")
+            bind(session, self._limits)
 
     def _check(self, bundle: Bundle, statement: bytes) -> None:
         """What does not verify here verifies nowhere: say so now, not at the gate."""

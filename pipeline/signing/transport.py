@@ -19,6 +19,8 @@ from pipeline.model.errors import CannotEvaluate, Misuse
 
 RETRIED = frozenset({429, 500, 502, 503, 504})
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 #: Beyond this the ten minutes of a signing certificate would be judged wrongly.
 CLOCK_TOLERANCE = dt.timedelta(minutes=5)
 
@@ -49,15 +51,13 @@ class BoundedAdapter(HTTPAdapter):
     the entry's place, which is then fetched (rekor's ``openapi.yaml``, ``createLogEntry``).
     """
 
-    def __init__(self, limits: Limits, *, tls: bool) -> None:
-        self._limits, self._tls = limits, tls
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        if self._tls:
-            # The system's store counts: a proxy with its own root certificate is then trusted as the machine says.
-            options["ssl_context"] = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().init_poolmanager(*args, **options)
+        # The system's store counts: a proxy with its own root certificate is then trusted as the machine says.
+        super().init_poolmanager(*args, **options, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def send(
         self,
@@ -68,9 +68,12 @@ class BoundedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        host = urlsplit(request.url or "").netloc
-        if request.headers.get("Authorization"):
-            _check_private(request.url or "", host)
+        parts = urlsplit(request.url or "")
+        host = parts.netloc
+        if parts.hostname in _LOOPBACK:
+            proxies = None  # whatever the environment says, no proxy reaches this machine's own services
+        elif parts.scheme != "https" and request.headers.get("Authorization"):
+            raise _insecure(host, parts.scheme)
 
         def attempt(request: requests.PreparedRequest, deadline: float) -> requests.Response:
             remaining = max(deadline - time.monotonic(), 0.001)
@@ -120,16 +123,12 @@ class BoundedAdapter(HTTPAdapter):
         )
 
 
-def bind(session: requests.Session, limits: Limits, *, loopback: bool) -> None:
-    """Put the limits under a session of sigstore-python's; does nothing the second time.
-
-    A ``loopback`` session never uses a proxy.
-    """
-    if isinstance(session.get_adapter("http://"), BoundedAdapter):
+def bind(session: requests.Session, limits: Limits) -> None:
+    """Put the limits under a session of sigstore-python's; does nothing the second time."""
+    if isinstance(session.get_adapter("https://"), BoundedAdapter):
         return
-    session.mount("http://", BoundedAdapter(limits, tls=False))
-    session.mount("https://", BoundedAdapter(limits, tls=not loopback))
-    session.trust_env = not loopback
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, BoundedAdapter(limits))
     # NOTE: without an auth of its own, requests replaces the token by what a .netrc has for the host.
     session.auth = lambda request: request
 
@@ -142,14 +141,12 @@ def refused(host: str, why: str) -> CannotEvaluate:
     )
 
 
-def _check_private(url: str, host: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        raise Misuse(
-            "signing.insecure",
-            f"{host}: the identity token would be sent unencrypted (got {parts.scheme}, expected https)",
-            fix="give https addresses in the client trust config that `signing.instance` names",
-        )
+def _insecure(host: str, scheme: str) -> Misuse:
+    return Misuse(
+        "signing.insecure",
+        f"{host}: the identity token would be sent unencrypted (got {scheme}, expected https)",
+        fix="give https addresses in the client trust config that `signing.instance` names",
+    )
 
 
 def _read_whole(response: requests.Response, deadline: float, limit: int) -> None:

@@ -15,9 +15,9 @@ from tests.support.loopback import Reply, loopback
 TOKEN = "header-of-it.payload-of-it.signature-of-it"
 
 
-def session(loopback=True, **limits):
+def session(**limits):
     made = requests.Session()
-    bind(made, Limits(sleep=lambda _: None, **{"connect": 1, "read": 0.2, "total": 2, **limits}), loopback=loopback)
+    bind(made, Limits(sleep=lambda _: None, **{"connect": 1, "read": 0.2, "total": 2, **limits}))
     return made
 
 
@@ -113,7 +113,7 @@ def test_the_pauses_between_tries_grow():
     with loopback(lambda _: Reply(503)) as server:
         refusal_of(server.origin, tries=4, pause=1)
         made = requests.Session()
-        bind(made, Limits(sleep=pauses.append, tries=4, pause=1), loopback=True)
+        bind(made, Limits(sleep=pauses.append, tries=4, pause=1))
         with made, pytest.raises(CannotEvaluate):
             made.get(server.origin)
     assert pauses == [1, 2, 4]
@@ -209,7 +209,7 @@ def test_other_instances_are_asked_through_the_proxy(monkeypatch):
         monkeypatch.setenv("http_proxy", proxy.origin)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        with session(loopback=False) as made:
+        with session() as made:
             assert made.get("http://tsa.gatehouse.invalid/").content == b"proxied"
 
 
@@ -217,7 +217,7 @@ def test_a_token_never_leaves_the_machine_unencrypted(monkeypatch):
     with loopback(lambda _: Reply(200)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.origin)
         with pytest.raises(Misuse) as refusal:
-            post("http://fulcio.gatehouse.invalid/", loopback=False)
+            post("http://fulcio.gatehouse.invalid/")
         assert proxy.requests == []
     assert refusal.value.code == "signing.insecure"
     assert "(got http, expected https)" in refusal.value.message
@@ -227,9 +227,8 @@ def test_a_netrc_does_not_replace_the_token(monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with loopback(lambda _: Reply(200)) as server:
-        post(server.origin, loopback=False)
+        post(server.origin)
         assert server.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
 
 
@@ -243,5 +242,5 @@ def test_a_certificate_of_nobody_is_named(tmp_path):
                 connection.sendall(b"\x15\x03\x01\x00\x02\x02\x30")  # TLS alert: unknown CA
 
         threading.Thread(target=serve, daemon=True).start()
-        refusal = refusal_of(f"https://127.0.0.1:{server.getsockname()[1]}/", loopback=False, tries=1)
+        refusal = refusal_of(f"https://127.0.0.1:{server.getsockname()[1]}/", tries=1)
     assert (refusal.code, "certificate" in refusal.message) == ("signing.unreachable", True)
