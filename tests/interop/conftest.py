@@ -96,7 +96,7 @@ def release(registry_host, signing, tmp_path_factory) -> Release:
 
 
 @pytest.fixture
-def elsewhere(release, registry_host, tmp_path) -> Release:
+def elsewhere(release: Release, registry_host: str, tmp_path: Path) -> Release:
     """Another image, as yet without evidence, in a repository of its own."""
     write_archive(tmp_path / "other.tar", content=tmp_path.name.encode())
     store = Registry(f"{registry_host}/{tmp_path.name.replace('_', '-')}/other")
@@ -104,7 +104,7 @@ def elsewhere(release, registry_host, tmp_path) -> Release:
 
 
 @pytest.fixture
-def twin(release, registry_host, tmp_path) -> Release:
+def twin(release: Release, registry_host: str, tmp_path: Path) -> Release:
     """The same image in another repository, as yet without evidence."""
     store = Registry(f"{registry_host}/{tmp_path.name.replace('_', '-')}/twin")
     folder = release.trusted_root.parent.parent

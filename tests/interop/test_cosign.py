@@ -66,7 +66,11 @@ def test_a_type_that_is_not_there_does_not_verify(cosign, release):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"identity": "https://github.com/acme/app/.github/workflows/other.yml@refs/heads/main"}, {"issuer": "https://example.com"}]
+    "wrong",
+    [
+        {"identity": "https://github.com/acme/app/.github/workflows/other.yml@refs/heads/main"},
+        {"issuer": "https://example.com"},
+    ],
 )
 def test_another_identity_or_issuer_does_not_verify(cosign, release, wrong):
     refused = cosign("verify-attestation", release, "--type", SIGNATURE, **wrong)
