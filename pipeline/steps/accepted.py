@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from pipeline.model.documents import Document
 from pipeline.model.errors import CannotEvaluate
+from pipeline.settings import RelativePath
 
 FILE = "policies/sast.toml"
 _Words = Annotated[str, StringConstraints(min_length=3, max_length=500)]
@@ -19,7 +20,7 @@ class Accepted(Document):
     """One finding, by rule and file: it stays accepted when lines move, and in no other file."""
 
     id: Annotated[str, StringConstraints(pattern=r"^B\d{3}$")]
-    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.pyw?$")]
+    file: Annotated[RelativePath, StringConstraints(pattern=r"^[A-Za-z0-9_./-]+\.pyw?$")]
     reason: _Words
     owner: _Words
     expires: date

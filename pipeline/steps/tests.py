@@ -25,7 +25,8 @@ from pipeline.steps.tool_output import Report, agree, typed, unreadable
 
 STEP = "tests"
 _LIMIT = 16 * 1024 * 1024
-_NO_TESTS = 5  # pytest's exit code where nothing was collected
+#: Pytest's exit codes where collecting broke off and where it found nothing (pytest documentation, "Exit codes").
+_INTERRUPTED, _NO_TESTS = 2, 5
 _COVERAGE = """\
 [run]
 branch = true
@@ -61,9 +62,13 @@ def run(job: Job) -> Outcome:
         results = read_junit(_report(work / "tests.xml", completed), step=STEP)
         if results.total == 0:
             return _none(job)
-        agree(STEP, "pytest", completed, 1 if results.failure or results.error else 0)
-        percent = _percent(job, work)
-        artifacts = [_keep(job, work / name) for name in ("tests.xml", "coverage.json")]
+        artifacts = [_keep(job, work / "tests.xml")]
+        if results.error and completed.exit_code == _INTERRUPTED:
+            percent = 0.0  # a test file does not import, so no test ran
+        else:
+            agree(STEP, "pytest", completed, 1 if results.failure or results.error else 0)
+            percent = _percent(job, work)
+            artifacts.append(_keep(job, work / "coverage.json"))
     return _outcome(job, results, percent, artifacts)
 
 

@@ -8,6 +8,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,9 +85,11 @@ def run(job: Job) -> Outcome:
     ]
     if malformed:
         return _failed(malformed)
-    by_zizmor = zizmor(job, list(parsed))  # 2
-    by_schema = schema(job, "github-workflows", workflows)  # 3
-    by_schema += schema(job, "github-actions", actions) if actions else []
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        of_workflows = pool.submit(schema, job, "github-workflows", workflows)  # 3
+        of_actions = pool.submit(schema, job, "github-actions", actions) if actions else None
+        by_zizmor = zizmor(job, list(parsed))  # 2
+        by_schema = of_workflows.result() + (of_actions.result() if of_actions else [])
     by_us = [item for path, read in parsed.items() for item in own_checks(path, read["content"])]  # 4
     return _outcome(job, len(parsed), by_zizmor, by_schema, by_us)
 

