@@ -39,10 +39,6 @@ def utf8(text: str) -> bytes:
     return encode(0x0C, text.encode())
 
 
-def null() -> bytes:
-    return encode(0x05)
-
-
 def oid(dotted: str) -> bytes:
     """OBJECT IDENTIFIER; the first two arcs share one number (X.690, section 8.19)."""
     first, second, *rest = (int(arc) for arc in dotted.split("."))

@@ -7,7 +7,15 @@ import pytest
 
 from pipeline.model.errors import CannotEvaluate
 from pipeline.signing.trust import load_trusted_root, warnings
-from pipeline.signing.vendored import INDEX, SIGNING_CONFIG, TRUSTED_ROOT, index, load_public, read_vendored
+from pipeline.signing.vendored import (
+    INDEX,
+    SIGNING_CONFIG,
+    TRUSTED_ROOT,
+    index,
+    load_client_trust,
+    load_public,
+    read_vendored,
+)
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -63,3 +71,24 @@ def test_trust_that_expired_signs_nothing(folder):
     with pytest.raises(CannotEvaluate) as refusal:
         load_public(folder, now=dt.datetime(2040, 1, 1, tzinfo=dt.UTC))
     assert refusal.value.code == "trust.expired"
+
+
+def without(key):
+    def change(config):
+        del config[key]
+
+    return change
+
+
+def without_services(config):
+    config["signingConfig"]["rekorTlogUrls"] = []
+
+
+@pytest.mark.parametrize("change", [without("trustedRoot"), without("signingConfig"), without_services])
+def test_a_client_trust_config_without_a_part_is_unusable(rekor_v1, change):
+    config = json.loads(rekor_v1.instance.client_trust_config())
+    change(config)
+    with pytest.raises(CannotEvaluate) as refusal:
+        load_client_trust(json.dumps(config).encode(), what="instance.json")
+    assert refusal.value.code == "trust.unreadable"
+    assert refusal.value.message.startswith("instance.json: not usable (got ")
