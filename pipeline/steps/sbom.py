@@ -5,7 +5,7 @@ the wheels that go into the image, and the base's packages from their own contro
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from pipeline.image.wheels import LOCK, fetch_wheels, for_image, marker_environm
 from pipeline.indexes import pip_environment
 from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
-from pipeline.model.outcome import Evidence, Outcome, Status
+from pipeline.model.outcome import Artifact, Evidence, Outcome, Status
 from pipeline.processes import run as run_tool
 from pipeline.steps import sbom_schema
 from pipeline.steps.installed import version_of
@@ -54,25 +54,31 @@ def run(job: Job) -> Outcome:
     locked = read_lock(job.root, LOCK)
     ask_reference(job, {release(item.name, item.version) for item in locked.values()})
     base = base_lock.require(job.root, job.settings)
-    evidence, artifacts, words = [], [], []
-    for platform in job.settings.image.platforms:
-        contents = gather(job, list(locked.values()), base, platform)
-        document = describe(job, contents)
+    everything = [gather(job, list(locked.values()), base, platform) for platform in job.settings.image.platforms]
+    documents = {contents.platform: describe(job, contents) for contents in everything}
+    for platform, document in documents.items():
         inside = for_image(list(locked.values()), architecture=_architecture(platform), python=base.python())
         check_components(document, {release(item.name, item.version) for item in inside})
-        check_schema(job, document)
-        path = job.dist / f"sbom.{platform.replace('/', '-')}.cdx.json"
-        content = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        artifacts.append(job.write_artifact(path, content.encode()))
-        evidence.append(Evidence(kind=Kind.SBOM, predicate=document, platform=platform))
-        words.append(f"{platform}: {len(contents.python)} wheels, {len(contents.debian)} Debian packages")
+    check_schema(job, list(documents.values()))
+    artifacts = [_write(job, platform, document) for platform, document in documents.items()]
     return Outcome(
         status=Status.PASSED,
-        finding=f"{job.settings.app.name} {job.settings.app.version}; {'; '.join(words)}",
-        evidence=evidence,
+        finding="; ".join(_line(contents) for contents in everything),
+        evidence=[Evidence(kind=Kind.SBOM, predicate=item, platform=platform) for platform, item in documents.items()],
         artifacts=artifacts,
         data={"sboms": [artifact.path for artifact in artifacts]},
     )
+
+
+def _write(job: Job, platform: str, document: Mapping[str, Any]) -> Artifact:
+    content = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return job.write_artifact(job.dist / f"sbom.{platform.replace('/', '-')}.cdx.json", content.encode())
+
+
+def _line(contents: Contents) -> str:
+    python, debian = len(contents.python), len(contents.debian)
+    wheels = "1 wheel" if python == 1 else f"{python} wheels"
+    return f"{contents.platform}: {wheels}, {debian} Debian packages, each with its hash"
 
 
 def release(name: str, version: str) -> Release:
@@ -169,11 +175,11 @@ def describe(job: Job, contents: Contents) -> dict[str, Any]:
     return compose(job.settings.app, context, contents, {TOOL: version, "gatehouse": "1"})
 
 
-def check_schema(job: Job, document: Mapping[str, Any]) -> None:
-    """Hold the document against CycloneDX's JSON schema; raises CannotEvaluate (``sbom.unreadable``)."""
+def check_schema(job: Job, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Hold the documents against CycloneDX's JSON schema; raises CannotEvaluate (``sbom.unreadable``)."""
     what = "CycloneDX schema"
     command = (job.python("checks"), "-I", Path(sbom_schema.__file__))
-    completed = run_tool(command, stdin=json.dumps(document).encode(), timeout=120)
+    completed = run_tool(command, stdin=json.dumps(documents).encode(), timeout=120)
     result = read_json("sbom", what, completed, {0})
-    if result != {"valid": True, "errors": []}:
-        raise unreadable("sbom", what, json.dumps(result), "a document that fits it")
+    if result != {"documents": len(documents), "errors": []}:
+        raise unreadable("sbom", what, json.dumps(result), f"{len(documents)} documents that fit it")

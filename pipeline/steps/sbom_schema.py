@@ -1,4 +1,4 @@
-"""Hold a CycloneDX 1.6 document on stdin against its JSON schema, strictly, and say in JSON what does not fit.
+"""Hold CycloneDX 1.6 documents (a JSON list on stdin) against their JSON schema, and say in JSON what does not fit.
 
 Run by the scanners' interpreter, whose environment has the schema and a validator; it imports nothing of ours.
 """
@@ -9,13 +9,13 @@ import sys
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-SHOWN = 5
-
 
 def main() -> None:
-    errors = JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read(), all_errors=True)
-    shown = [str(error.data.message)[:300] for _, error in zip(range(SHOWN), errors or [], strict=False)]
-    sys.stdout.write(json.dumps({"valid": errors is None, "errors": shown}))
+    documents = json.load(sys.stdin)
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    found = [validator.validate_str(json.dumps(document)) for document in documents]
+    errors = [str(error.data.message)[:300] for error in found if error is not None]
+    sys.stdout.write(json.dumps({"documents": len(documents), "errors": errors}))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ import io
 import json
 import lzma
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.image.layer import Entry, Kind
 from tests.support.debian import ar_of, tar_of
+from tests.support.loopback import Reply, Request, loopback
 
 VERSIONS = {"python3.13-minimal": "3.13.5-2+deb13u5", "tzdata": "2026f-0+deb13u1"}
 
@@ -33,6 +35,7 @@ def make_wheel(name: str, version: str, *fields: str) -> bytes:
             f"{name}/__init__.py": "",
             f"{name}/vendored.dist-info/METADATA": "Name: decoy\n",
             f"{name}-{version}.dist-info/METADATA": metadata,
+            f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }.items():
             archive.writestr(zipfile.ZipInfo(path), text)
     return packed.getvalue()
@@ -103,3 +106,20 @@ def fill_debs(state: Path) -> None:
     folder.mkdir(parents=True)
     for content in (PYTHON_DEB, TZDATA_DEB):
         (folder / sha256(content)).write_bytes(content)
+
+
+@contextmanager
+def simple_index(*wheels: tuple[str, bytes]) -> Iterator[str]:
+    """A package index on loopback that has ``wheels`` (file name and content); yields its address."""
+    files = dict(wheels)
+
+    def answer(request: Request) -> Reply:
+        page, name = request.path.strip("/").split("/")[:2]
+        if page == "files" and name in files:
+            return Reply(body=files[name])
+        links = [f'<a href="/files/{file}">{file}</a>' for file in files if file.startswith(f"{name}-")]
+        html = {"Content-Type": "text/html"}
+        return Reply(body=f"<!doctype html><body>{''.join(links)}".encode(), headers=html) if links else Reply(404)
+
+    with loopback(answer) as server:
+        yield f"{server.origin}/simple"
