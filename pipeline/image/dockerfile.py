@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.model.errors import GatehouseError, Misuse, Refused
+from pipeline.model.errors import Misuse, Refused
 
 NAME = "Dockerfile"
 _WORD = re.compile(r"""(?:[^\s"'\\]|"[^"\\]*"|'[^']*')+""")
@@ -107,7 +107,10 @@ def _instruction(line: int, text: str) -> Instruction:
         rest = rest[match.end() :]
     if rest.startswith("[") and keyword in {"COPY", "ENTRYPOINT", "CMD"}:
         return Instruction(line, keyword, tuple(flags), _array(line, rest), is_array=True)
-    return Instruction(line, keyword, tuple(flags), _words(line, rest), is_array=False)
+    words = _words(line, rest)
+    if keyword in _ONE_WORD and len(words) > 1:
+        raise _refuse(line, rest, f"{keyword} and one word")
+    return Instruction(line, keyword, tuple(flags), words, is_array=False)
 
 
 def _array(line: int, text: str) -> tuple[str, ...]:
@@ -161,7 +164,7 @@ class _Reading:
             yield match[1], literal if literal is not None else self.expand(item.line, match[2] or match[4] or "")
 
     def one(self, item: Instruction, pattern: str, expected: str) -> str:
-        value = self.expand(item.line, " ".join(item.words))
+        value = self.expand(item.line, item.words[0])
         if not re.fullmatch(pattern, value):
             raise _refuse(item.line, value, expected)
         return value
@@ -265,6 +268,8 @@ _READERS = {
     "HEALTHCHECK": _health_check,
 }
 _ENGINE_ONLY = {"RUN"}
+#: An engine takes the rest of their line as it is, spaces and all.
+_ONE_WORD = {"USER", "WORKDIR", "STOPSIGNAL", "HEALTHCHECK"}
 
 
 def read(text: str, arguments: Mapping[str, str]) -> Recipe:
@@ -293,12 +298,3 @@ def read(text: str, arguments: Mapping[str, str]) -> Recipe:
         stop_signal=state.single.get("STOPSIGNAL", ""),
         copies=tuple(state.copies),
     )
-
-
-def error_of(text: str, arguments: Mapping[str, str]) -> GatehouseError | None:
-    """What ``read`` would raise, None where the Dockerfile is fine: the lint step's question."""
-    try:
-        read(text, arguments)
-    except GatehouseError as error:
-        return error
-    return None

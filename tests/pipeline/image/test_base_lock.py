@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipeline.image import base_lock
+from pipeline.image import base_lock, mirrors
 from pipeline.image.base_packages import LIST, LOCK
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.settings import Base, load
@@ -123,10 +123,8 @@ class TestUpdate:
             update()
 
     def test_without_a_mirror_it_does_not_start(self, clone, update, monkeypatch, tmp_path):
-        monkeypatch.setattr(base_lock, "find_mirrors", lambda base: find(base, apt=tmp_path / "none"))
-        from pipeline.image import mirrors
-
         find = mirrors.find_mirrors
+        monkeypatch.setattr(base_lock, "find_mirrors", lambda base: find(base, apt=tmp_path / "none"))
         monkeypatch.setattr(mirrors.shutil, "which", lambda _: None)
         with pytest.raises(Misuse) as refused:
             base_lock.update(clone, load(clone), lambda _: None, now=NOW)

@@ -12,7 +12,7 @@ def test_paragraphs_are_read_with_their_continuations():
 
 @pytest.mark.parametrize("text", [" continued\n", "Package: a\nPackage: b\n", "no field\n"])
 def test_what_is_neither_field_nor_continuation_is_refused(text):
-    with pytest.raises(ValueError, match="(continuation without|neither a new)"):
+    with pytest.raises(ValueError, match=r"(continuation without|neither a new)"):
         list(stanzas(text))
 
 

@@ -11,8 +11,8 @@ CONTENT = bytes(range(256)) * 64
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-def wanted(*addresses, sha256=DIGEST, size=len(CONTENT)):
-    return Wanted("libx 1.0", sha256, size, addresses)
+def wanted(*addresses):
+    return Wanted("libx 1.0", DIGEST, len(CONTENT), addresses)
 
 
 def quiet(_):

@@ -1,0 +1,55 @@
+import pytest
+
+from pipeline.image import layer_cache
+from pipeline.image.layer import file
+from pipeline.image.layer_cache import LayerCache
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return LayerCache(tmp_path)
+
+
+@pytest.fixture
+def made():
+    """Counts how often the layer is made."""
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"a": file(b"content")}
+
+    make.calls = calls
+    return make
+
+
+def test_a_layer_is_made_once(cache, made):
+    key = cache.key({"base": "amd64"})
+    assert cache.get_or_make(key, made, time=1) == cache.get_or_make(key, made, time=1) == cache.get(key)
+    assert len(made.calls) == 1
+
+
+def test_other_ingredients_have_another_key(cache):
+    assert cache.key({"base": "amd64", "time": 1}) != cache.key({"base": "amd64", "time": 2})
+
+
+def test_changed_code_has_another_key(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(layer_cache, "code_digest", lambda: "sha256:other")
+    assert LayerCache(tmp_path).key({}) != cache.key({})
+
+
+@pytest.mark.parametrize("damage", [b"", b"other bytes"])
+def test_a_damaged_layer_is_made_again(cache, made, tmp_path, damage):
+    key = cache.key({})
+    packed = cache.get_or_make(key, made, time=1)
+    (tmp_path / packed.digest.removeprefix("sha256:")).write_bytes(damage)
+    assert cache.get(key) is None
+    assert cache.get_or_make(key, made, time=1) == packed
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"digest": "sha256:x", "diff_id": "y"}'])
+def test_a_damaged_record_is_no_layer(cache, made, tmp_path, damage):
+    key = cache.key({})
+    cache.get_or_make(key, made, time=1)
+    (tmp_path / f"{key}.json").write_bytes(damage)
+    assert cache.get(key) is None

@@ -1,0 +1,35 @@
+"""Wheels for tests, well made or not."""
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+NAME = "thing-1.0-py3-none-any.whl"
+INFO = "thing-1.0.dist-info"
+
+
+def record_line(name: str, content: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{name},sha256={digest},{len(content)}\n"
+
+
+def make_wheel(
+    folder: Path,
+    files: Mapping[str, bytes],
+    *,
+    name: str = NAME,
+    info: str = INFO,
+    unlisted: Mapping[str, bytes] | None = None,
+    record: str | None = None,
+) -> Path:
+    """A wheel whose RECORD lists ``files``; ``unlisted`` are in it too, ``record`` replaces RECORD."""
+    listed = {**files, f"{info}/METADATA": b"Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n"}
+    lines = "".join(record_line(path, content) for path, content in listed.items()) + f"{info}/RECORD,,\n"
+    path = folder / name
+    with zipfile.ZipFile(path, "w") as archive:
+        members = {**listed, **(unlisted or {}), f"{info}/RECORD": (lines if record is None else record).encode()}
+        for member, content in members.items():
+            archive.writestr(zipfile.ZipInfo(member, (2026, 3, 4, 5, 6, 8)), content)
+    return path
