@@ -49,8 +49,8 @@ def predicate(outcome) -> Vulnerabilities:
     return parsed
 
 
-def only(outcome):
-    (result,) = predicate(outcome).scanner.result
+def found(outcome, id_):
+    (result,) = [item for item in predicate(outcome).scanner.result if item.id == id_]
     return result, result.annotations[0]
 
 
@@ -65,48 +65,61 @@ def test_a_lock_without_vulnerabilities_is_audited_whole_and_the_debian_packages
     assert outcome.problems == []
 
 
-def test_a_critical_in_a_transitive_dependency_is_reported_with_severity_date_and_fix(run):
-    outcome = run(advisory("PYSEC-1", "idna", fixed="3.7", vector=CRITICAL, aliases=["CVE-2026-1"]))
-    result, found = only(outcome)
-    assert outcome.status is Status.WARNED
-    assert outcome.finding == f"2 of 2 packages audited, 1 vulnerability (1 critical); {DEBIAN}"
-    assert (result.id, found.purl, found.severity, found.direct) == ("PYSEC-1", "pkg:pypi/idna@3.1", "critical", False)
-    assert (found.published, found.fixed_in) == ("2026-11-01T08:30:00Z", ["3.7"])
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory, checks_python):
+    """The outcome of one audit in which every sort of advisory is found."""
+    job = make_job(tmp_path_factory.mktemp("planted"), locks(LOCK, "tornado"), {"checks": checks_python})
+    with OsvServer(
+        advisory("PYSEC-1", "idna", fixed="3.7", vector=CRITICAL, aliases=["CVE-2026-1"]),
+        advisory("PYSEC-2", "tornado"),
+        advisory("PYSEC-3", "tornado", vector=LOW, aliases=["GHSA-3"]),
+        advisory("GHSA-3", "tornado", vector=CRITICAL, aliases=["PYSEC-3"]),
+        advisory("PYSEC-4", "tornado", vector=CRITICAL, withdrawn="2026-11-05T00:00:00Z"),
+        advisory("PYSEC-5", "tornado", fixed="5.9", vector=CRITICAL),
+    ) as server:
+        return run_on(job, server.address)
+
+
+def test_one_line_says_how_many_were_found_of_which_severity(planted):
+    assert planted.status is Status.WARNED
+    assert planted.finding == (
+        "2 of 2 packages audited, 3 vulnerabilities (2 critical, 1 unknown); 1 withdrawn advisory ignored; " + DEBIAN
+    )
+    assert [item.id for item in predicate(planted).scanner.result] == ["PYSEC-1", "PYSEC-2", "PYSEC-3", "PYSEC-4"]
+
+
+def test_a_critical_in_a_transitive_dependency_is_reported_with_severity_date_and_fix(planted):
+    result, says = found(planted, "PYSEC-1")
+    assert (says.purl, says.severity, says.direct) == ("pkg:pypi/idna@3.1", "critical", False)
+    assert (says.published, says.fixed_in, says.aliases) == ("2026-11-01T08:30:00Z", ["3.7"], ["CVE-2026-1"])
     assert {score.method: score.score for score in result.severity} == {"CVSS_V3": CRITICAL, "gatehouse": "critical"}
-    (problem,) = outcome.problems
-    assert (problem.code, problem.message) == (
-        "audit.vulnerable",
-        "idna 3.1: PYSEC-1, severity critical (got 3.1, expected 3.7)",
-    )
+    problem = planted.problems[0]
+    assert problem.code == "audit.vulnerable"
+    assert problem.message == "idna 3.1: PYSEC-1, severity critical (got 3.1, expected 3.7)"
 
 
-def test_a_direct_dependency_is_marked_and_one_without_a_fix_says_so(run):
-    outcome = run(advisory("PYSEC-1", "tornado"))
-    assert only(outcome)[1].direct
-    assert "expected a release that fixes it" in outcome.problems[0].message
-    assert outcome.problems[0].fix.startswith("no release fixes it yet")
+def test_a_direct_dependency_is_marked_and_one_without_a_fix_says_so(planted):
+    assert found(planted, "PYSEC-2")[1].direct
+    assert "expected a release that fixes it" in planted.problems[1].message
+    assert planted.problems[1].fix.startswith("no release fixes it yet")
 
 
-def test_an_advisory_without_a_vector_is_of_unknown_severity(run):
-    outcome = run(advisory("PYSEC-1", "tornado"))
-    assert only(outcome)[1].severity == "unknown"
-    assert "1 vulnerability (1 unknown)" in outcome.finding
+def test_an_advisory_without_a_vector_is_of_unknown_severity(planted):
+    assert found(planted, "PYSEC-2")[1].severity == "unknown"
 
 
-def test_two_aliases_with_different_severities_are_one_finding_of_the_graver(run):
-    outcome = run(
-        advisory("PYSEC-1", "tornado", vector=LOW, aliases=["GHSA-1"]),
-        advisory("GHSA-1", "tornado", vector=CRITICAL, aliases=["PYSEC-1"]),
-    )
-    result, found = only(outcome)
-    assert (result.id, found.aliases, found.severity) == ("PYSEC-1", ["GHSA-1"], "critical")
+def test_two_aliases_with_different_severities_are_one_finding_of_the_graver(planted):
+    _, says = found(planted, "PYSEC-3")
+    assert (says.aliases, says.severity) == (["GHSA-3"], "critical")
 
 
-def test_a_withdrawn_advisory_is_ignored_and_said(run):
-    outcome = run(advisory("PYSEC-1", "tornado", vector=CRITICAL, withdrawn="2026-11-05T00:00:00Z"))
-    assert only(outcome)[1].withdrawn
-    assert outcome.finding == f"2 of 2 packages audited, 0 vulnerabilities; 1 withdrawn advisory ignored; {DEBIAN}"
-    assert outcome.problems == []
+def test_a_withdrawn_advisory_is_in_the_evidence_as_withdrawn_and_is_no_problem(planted):
+    assert found(planted, "PYSEC-4")[1].withdrawn
+    assert [problem.message.split(",")[0] for problem in planted.problems] == [
+        "idna 3.1: PYSEC-1",
+        "tornado 6.0: PYSEC-2",
+        "tornado 6.0: PYSEC-3",
+    ]
 
 
 def test_what_pip_audit_leaves_out_behind_the_first_page_is_found(run):
@@ -147,7 +160,7 @@ def test_a_feed_that_does_not_know_the_canary_has_audited_nothing_yet_what_it_fo
     coverage = predicate(outcome).coverage
     assert (coverage.canary, coverage.audited) == (False, [])
     assert NO_CANARY in coverage.unaudited["pkg:pypi/tornado@6.0"]
-    assert only(outcome)[0].id == "PYSEC-1"
+    assert found(outcome, "PYSEC-1")
 
 
 def test_a_lock_that_includes_another_file_is_refused(tmp_path):
