@@ -55,9 +55,13 @@ class BoundedAdapter(HTTPAdapter):
         self._limits = limits
         super().__init__()
 
+    # The system's store counts: a proxy with its own root certificate is then trusted as the machine says.
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        # The system's store counts: a proxy with its own root certificate is then trusted as the machine says.
         super().init_poolmanager(*args, **options, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def send(
         self,

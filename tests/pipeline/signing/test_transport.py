@@ -1,12 +1,18 @@
 """Servers that are slow, broken, hostile or in another time, each told in one line."""
 
+import contextlib
+import datetime as dt
 import json
 import socket
+import ssl
 import threading
 import time
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.signing.transport import Limits, bind
@@ -244,3 +250,61 @@ def test_a_certificate_of_nobody_is_named(tmp_path):
         threading.Thread(target=serve, daemon=True).start()
         refusal = refusal_of(f"https://127.0.0.1:{server.getsockname()[1]}/", tries=1)
     assert (refusal.code, "certificate" in refusal.message) == ("signing.unreachable", True)
+
+
+class Intercepting:
+    """A proxy that opens every tunnel itself, with a certificate of its own authority for the host asked for."""
+
+    def __init__(self, folder):
+        now = dt.datetime.now(dt.UTC)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a company's proxy")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("fulcio.gatehouse.invalid")]), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        self.authority = folder / "authority.pem"
+        self.authority.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        private = serialization.NoEncryption()
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, private)
+        (folder / "key.pem").write_bytes(pem)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(self.authority, folder / "key.pem")
+
+    def serve(self, server):
+        connection, _ = server.accept()
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError), self._tls.wrap_socket(connection, server_side=True) as tunnel:
+            tunnel.recv(4096)
+            tunnel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.close()
+
+
+@pytest.fixture
+def intercepted(tmp_path, monkeypatch):
+    proxy = Intercepting(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread = threading.Thread(target=proxy.serve, args=(server,))
+        thread.start()
+        yield proxy.authority
+        thread.join()
+
+
+def test_a_proxy_whose_authority_the_system_trusts_is_trusted(intercepted, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(intercepted))
+    assert post("https://fulcio.gatehouse.invalid/").content == b"ok"
+
+
+def test_a_proxy_whose_authority_nobody_trusts_is_named(intercepted):
+    refusal = refusal_of("https://fulcio.gatehouse.invalid/", tries=1)
+    assert refusal.code == "signing.unreachable"
+    assert "got a certificate that this machine does not trust" in refusal.message
