@@ -11,7 +11,7 @@ from sigstore.verify.policy import Identity
 
 from pipeline.model.digests import Digest
 from pipeline.model.kinds import PAYLOAD_TYPE, SHAPES, Kind
-from pipeline.model.predicates import same_predicate
+from pipeline.model.predicates import parse_predicate, same_predicate
 from pipeline.model.statement import Statement, parse_statement
 from pipeline.signing.signer import Signer
 from pipeline.signing.trust import load_trusted_root
@@ -57,10 +57,11 @@ def _read_one(attached: Attached, image: Digest, verifier: Verifier, policy: Ide
     try:
         payload_type, payload = verifier.verify_dsse(Bundle.from_json(attached.bundle), policy)
         statement = parse_statement(payload)
+        kind = statement.kind
+        if payload_type != PAYLOAD_TYPE or kind is None or image not in statement.digests():
+            return None
+        parse_predicate(kind, statement.predicate)
     except Exception:  # noqa: BLE001 - whatever foreign bytes make a verifier raise, they are not ours to keep
-        return None
-    kind = statement.kind
-    if payload_type != PAYLOAD_TYPE or kind is None or image not in statement.digests():
         return None
     return Own(statement=statement, kind=kind, bundle=attached.bundle, manifest=attached.manifest)
 

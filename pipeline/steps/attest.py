@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pipeline import __version__
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, Refused
-from pipeline.model.kinds import SHAPES, Kind
+from pipeline.model.kinds import LISTED, SHAPES, Kind
 from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.model.predicates import dump
 from pipeline.model.statement import make_statement, parse_statement
@@ -135,8 +135,9 @@ def write_bundles(job: Job, own: Iterable[Own], subject: Subject) -> list[Artifa
             name = piece_name(one.kind, one.platform(subject.platforms))
             plain = f"{name}{_SUFFIX}"
             files[plain if plain not in files else f"{name}-{one.digest.short}{_SUFFIX}"] = one.bundle
+    ours = tuple(str(kind) for kind in (*LISTED, Kind.EVIDENCE_LIST))
     for path in folder.glob(f"*{_SUFFIX}"):
-        if path.name not in files and path.name.startswith(tuple(str(kind) for kind in (*SHAPES,))):
+        if path.name not in files and path.name.startswith(ours):
             path.unlink()
     return [job.write_artifact(folder / name, content) for name, content in sorted(files.items())]
 

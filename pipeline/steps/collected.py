@@ -118,4 +118,4 @@ def _why(job: Job, kind: Kind, records: Mapping[str, StepRecord | None]) -> tupl
     finding = record.outcome.finding.replace(str(job.root), ".")
     line = "".join(c if c.isprintable() else " " for c in finding)[:_MAX_REASON]
     stopped = record.outcome.status in (Status.CRASHED, Status.FAILED)
-    return ("crashed" if stopped else "skipped"), f"step {step}: {record.outcome.status}: {line}"
+    return ("crashed" if stopped else "skipped"), f"step {step} {record.outcome.status}: {line}"

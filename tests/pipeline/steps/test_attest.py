@@ -219,9 +219,9 @@ def test_what_is_not_there_is_listed_with_the_reason(job, attest, own):
     attest(job)
     assert reasons(own) == {
         Kind.SOURCE: ("skipped", "needs GitHub's API"),
-        Kind.SAST: ("crashed", "step sast: crashed: bandit: not started at ./checks"),
-        Kind.DEPENDENCIES: ("skipped", "step audit: passed: audit was fine"),
-        Kind.SMOKE: ("skipped", "step smoke: warned: unhardened: no container engine answered"),
+        Kind.SAST: ("crashed", "step sast crashed: bandit: not started at ./checks"),
+        Kind.DEPENDENCIES: ("skipped", "step audit passed: audit was fine"),
+        Kind.SMOKE: ("skipped", "step smoke warned: unhardened: no container engine answered"),
         Kind.REPRODUCTION: ("skipped", "needs a second build: `nox -s reproduce`"),
     }
 
