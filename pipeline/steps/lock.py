@@ -7,7 +7,7 @@
 
 import difflib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,9 +32,9 @@ def run(job: Job) -> Outcome:
     """
     match list(job.options):
         case []:
-            return _check(job, uv(job), "uv")
+            return _check(job, uv, "uv")
         case ["reference"]:
-            return _check(job, pip_compile(job), "pip-compile")
+            return _check(job, pip_compile, "pip-compile")
         case ["update"]:
             return _update(job)
         case ["base"]:
@@ -108,10 +108,10 @@ def _is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
-def _check(job: Job, compiler: Compiler, tool: str) -> Outcome:
+def _check(job: Job, compiler: Callable[[Job], Compiler], tool: str) -> Outcome:
     locks = read_all(job.root)  # 1
     problems = base_lock.check(job.root, job.settings)  # 2
-    made = compile_all(job.root, locks, compiler)  # 3
+    made = compile_all(job.root, locks, compiler(job))  # 3
     diffs = {name: difference(name, (job.root / name).read_bytes(), made[name]) for name in locks}
     problems += [_stale(name, diff) for name, diff in diffs.items() if diff]
     artifacts = _write_diff(job, "".join(diffs.values()))
