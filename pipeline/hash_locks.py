@@ -20,7 +20,7 @@ from pipeline.model.errors import Refused
 _LIMIT = 8 * 1024 * 1024
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_-]+)(?: ; ([^\\#]+?))?( \\)?")
 _HASH = re.compile(r"    --hash=sha256:([0-9a-f]{64})( \\)?")
-_FIX = "write the locks again: `nox -s lock -- update`"
+_FIX = "write the locks again: `scripts/nox -s lock -- update`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def ruff(job: Job, files: Sequence[str], task: str) -> list[Problem]:
     broken = any(finding.code == "invalid-syntax" for finding in report.findings)
     meant = _FINDINGS if report.findings else _CLEAN
     agree(STEP, "ruff", completed, _ERROR if broken and task == "format" else meant)
-    fix = "nox -s lint shows them; `ruff check --fix` and `ruff format` mend most"
+    fix = "scripts/nox -s lint shows them; `ruff check --fix` and `ruff format` mend most"
     return [
         Problem(
             code=f"lint.{finding.code or 'ruff'}",

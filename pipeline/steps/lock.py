@@ -22,7 +22,7 @@ from pipeline.steps.job import LOCKS, Job
 from pipeline.steps.lock_compilers import OLDEST, Compiler, PipCompile, Uv, prepare, source_of
 
 Locks = Mapping[str, Mapping[str, Locked]]
-_UPDATE = "nox -s lock -- update"
+_UPDATE = "scripts/nox -s lock -- update"
 
 
 def run(job: Job) -> Outcome:
@@ -43,7 +43,7 @@ def run(job: Job) -> Outcome:
     raise Misuse(
         "lock.option",
         f"lock: unknown option (got {' '.join(job.options)!r}, expected none, update, reference or base)",
-        fix="run `nox -s lock`, or one of `nox -s lock -- update`, `-- reference`, `-- base`",
+        fix="run `scripts/nox -s lock`, or one of `scripts/nox -s lock -- update`, `-- reference`, `-- base`",
     )
 
 
@@ -59,7 +59,7 @@ def pip_compile(job: Job) -> PipCompile:
         raise Misuse(
             "lock.python",
             f"pip-compile: resolves for the Python that runs it (got another, expected {OLDEST})",
-            fix=f"run with Python {OLDEST}: `PYTHON=python{OLDEST} scripts/pipeline lock -- update`",
+            fix=f"run with Python {OLDEST}: `GATEHOUSE_PYTHON=python{OLDEST} scripts/nox -s lock -- update`",
         )
     return PipCompile(python, indexes.pip_environment())
 

@@ -22,7 +22,7 @@ def unreadable(step: str, tool: str, got: str, expected: str) -> CannotEvaluate:
     return CannotEvaluate(
         f"{step}.unreadable",
         f"{tool}: no result that can be trusted (got {got[:400]}, expected {expected})",
-        fix=f"run `nox -s {step}` again; if it stays so, run {tool} by hand on the same files",
+        fix=f"run `scripts/nox -s {step}` again; if it stays so, run {tool} by hand on the same files",
     )
 
 

@@ -45,7 +45,7 @@ def read_errors(completed: Completed, given: int) -> list[Problem]:
         Problem(
             code=f"types.{match[4] or 'error'}",
             message=f"{match[1]}:{match[2]}: {match[3]}",
-            fix="nox -s types shows them all",
+            fix="scripts/nox -s types shows them all",
         )
         for match in errors
     ]

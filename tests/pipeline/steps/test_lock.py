@@ -63,13 +63,24 @@ def base_is_in_order(monkeypatch):
     monkeypatch.setattr(base_lock, "check", lambda *_: [])
 
 
+def writer(program: Path, text: str) -> Path:
+    """A compiler that puts ``text`` where it is told to write."""
+    find = 'while [ "$1" != --output-file ]; do shift; done'
+    program.write_text(f"#!/bin/sh\n{find}\ncat > \"$2\" <<'EOF'\n{text}EOF\n")
+    program.chmod(0o755)
+    return program
+
+
 def uv_that_writes(folder: Path, text: str) -> dict[str, Path]:
-    """A bootstrap environment whose uv puts ``text`` where it is told to write."""
+    """A bootstrap environment with such a uv."""
     python = fake_environment(folder, python=("", 0))
-    script = f'#!/bin/sh\nwhile [ "$1" != --output-file ]; do shift; done\ncat > "$2" <<\'EOF\'\n{text}EOF\n'
-    (python.parent / "uv").write_text(script)
-    (python.parent / "uv").chmod(0o755)
+    writer(python.parent / "uv", text)
     return {"bootstrap": python}
+
+
+def pip_compile_that_writes(folder: Path, text: str) -> dict[str, Path]:
+    """A checks environment of the right Python whose pip-compile does the same."""
+    return {"checks": writer(fake_environment(folder, installed=["pip_tools"]), text)}
 
 
 def check(folder: Path, made: str = STORED, **files: str):
@@ -88,7 +99,7 @@ def test_a_stale_lock_fails_with_a_diff_and_the_command_that_mends_it(tmp_path):
     job, outcome = check(tmp_path, **{"requirements.txt": pinned("idna", "3.6", A, B)})
     assert outcome.status == Status.FAILED
     (problem,) = outcome.problems
-    assert (problem.code, problem.fix) == ("lock.stale", "nox -s lock -- update")
+    assert (problem.code, problem.fix) == ("lock.stale", "scripts/nox -s lock -- update")
     assert "requirements.txt: not what requirements.in resolves to" in problem.message
     diff = (job.dist / "reports" / "lock.diff").read_text()
     assert "-idna==3.6\n+idna==3.7\n" in diff
@@ -136,7 +147,7 @@ def test_a_list_of_debian_packages_is_no_python_lock(tmp_path):
 
 
 def test_problems_of_the_base_lock_fail_the_step(tmp_path, monkeypatch):
-    problem = Problem(code="base.list", message="base: differs", fix="nox -s lock -- base")
+    problem = Problem(code="base.list", message="base: differs", fix="scripts/nox -s lock -- base")
     monkeypatch.setattr(base_lock, "check", lambda *_: [problem])
     _, outcome = check(tmp_path)
     assert (outcome.status, outcome.problems) == (Status.FAILED, [problem])
@@ -146,6 +157,41 @@ def test_an_unknown_option_is_misuse(tmp_path):
     with pytest.raises(Misuse, match="got 'upgrade'") as refused:
         lock.run(make_job(tmp_path, FILES, options=["upgrade"]))
     assert refused.value.code == "lock.option"
+
+
+NEW = pinned("idna", "3.8", C)
+
+
+def test_update_writes_what_both_compilers_agree_on(tmp_path):
+    tools = uv_that_writes(tmp_path / "b", NEW) | pip_compile_that_writes(tmp_path / "c", NEW)
+    # A lock that cannot be read is no reason to refuse: update is what mends it.
+    job = make_job(tmp_path / "clone", FILES | {"requirements.txt": "idna\n"}, tools, ["update"])
+    assert lock.run(job).finding.endswith("pip-compile and uv agree byte for byte")
+    assert {(job.root / f"{name}.txt").read_text() for name in LOCKS} == {NEW}
+
+
+def test_update_writes_nothing_where_the_compilers_differ(tmp_path):
+    tools = uv_that_writes(tmp_path / "b", NEW) | pip_compile_that_writes(tmp_path / "c", NEW.replace(C, A))
+    job = make_job(tmp_path / "clone", FILES, tools, ["update"])
+    with pytest.raises(Refused, match="pip-compile and uv differ") as refused:
+        lock.run(job)
+    assert refused.value.code == "lock.disagree"
+    assert {(job.root / f"{name}.txt").read_text() for name in LOCKS} == {STORED}
+
+
+def test_update_writes_no_lock_without_hashes(tmp_path):
+    bare = "idna==3.8\n"
+    tools = uv_that_writes(tmp_path / "b", bare) | pip_compile_that_writes(tmp_path / "c", bare)
+    with pytest.raises(Refused) as refused:
+        lock.run(make_job(tmp_path / "clone", FILES, tools, ["update"]))
+    assert refused.value.code == "lock.unhashed"
+
+
+def test_update_needs_the_python_that_locks_are_made_for(tmp_path):
+    tools = {"checks": fake_environment(tmp_path / "c", python=("", 0))}
+    with pytest.raises(Misuse, match="resolves for the Python that runs it") as refused:
+        lock.run(make_job(tmp_path / "clone", FILES, tools, ["update"]))
+    assert refused.value.code == "lock.python"
 
 
 def failing_uv(folder: Path, words: str, code: int) -> Uv:
