@@ -21,7 +21,9 @@ def fetch_json(address: str, *, timeout: float, body: Any = None) -> Any:
 
     try:
         method = "GET" if body is None else "POST"
-        with requests.request(method, address, json=body, timeout=timeout, stream=True) as answer:
+        with requests.Session() as session:
+            session.max_redirects = 3
+            answer = session.request(method, address, json=body, timeout=timeout, stream=True)
             if answer.status_code == requests.codes.not_found:
                 raise NotFound("HTTP 404")
             if answer.status_code != requests.codes.ok:

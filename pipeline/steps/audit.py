@@ -178,10 +178,9 @@ def _line(pins: Sequence[Pin], surveyed: Survey, findings: Sequence[Finding], de
     live = _live(findings)
     graves = Counter(finding.severity for finding in live)
     kinds = ", ".join(f"{graves[name]} {name}" for name in (*reversed(ORDER), "unknown") if graves[name])
-    words = [
-        f"{len(surveyed.audited)} of {len(pins)} packages audited, {len(live)} vulnerabilit{_ending(live)}"
-        + (f" ({kinds})" if kinds else ""),
-    ]
+    words = [f"{len(surveyed.audited)} of {len(pins)} packages audited"]
+    if surveyed.audited or live:  # where nothing was audited, none found would say too much
+        words[0] += f", {len(live)} vulnerabilit{_ending(live)}" + (f" ({kinds})" if kinds else "")
     if withdrawn := [finding for finding in findings if finding.withdrawn]:
         words.append(f"{len(withdrawn)} withdrawn advisor{_ending(withdrawn)} ignored")
     if surveyed.unaudited:

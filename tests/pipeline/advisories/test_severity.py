@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.advisories.severity import severity_of
+from pipeline.advisories.severity import ORDER, severity_of
 
 CRITICAL = ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
 MEDIUM = ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:L/UI:R/S:C/C:L/I:L/A:N")
@@ -30,6 +32,11 @@ def test_without_a_vector_it_is_unknown():
 )
 def test_a_vector_that_cannot_be_scored_is_unknown_and_never_none(pair):
     assert severity_of([pair]) == "unknown"
+
+
+@given(st.sampled_from(["CVSS_V2", "CVSS_V3", "CVSS_V4"]), st.text() | st.text("CVSS:3.140/AVLNPHRUIS", max_size=60))
+def test_no_text_makes_the_scoring_fall_over(method, text):
+    assert severity_of([(method, text)]) in {*ORDER, "unknown"}
 
 
 def test_of_several_the_gravest_counts():

@@ -1,5 +1,6 @@
 """The audit as a whole: the real pip-audit and our own client against a loopback OSV server."""
 
+import json
 import socket
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.model.outcome import Status
 from pipeline.model.predicates import Vulnerabilities, parse_predicate
 from pipeline.steps.audit import Sources, audit, sources
 from tests.support.jobs import SETTINGS, make_job
+from tests.support.loopback import Reply, loopback
 from tests.support.osv import OsvServer, advisory
 from tests.support.supplies import lock_of, locks
 
@@ -137,9 +139,7 @@ def test_a_feed_that_does_not_answer_is_could_not_evaluate_and_never_no_vulnerab
     outcome = run(advisory("PYSEC-1", "tornado"), manner=manner)
     coverage = predicate(outcome).coverage
     assert outcome.status is Status.WARNED
-    assert outcome.finding.startswith(
-        "0 of 2 packages audited, 0 vulnerabilities; could not evaluate idna 3.1, tornado 6.0"
-    )
+    assert outcome.finding.startswith("0 of 2 packages audited; could not evaluate idna 3.1, tornado 6.0; ")
     assert (coverage.audited, coverage.canary) == ([], False)
     assert set(coverage.unaudited) == set(coverage.locked)
     assert [problem.code for problem in outcome.problems] == ["audit.unaudited"] * 2
@@ -153,6 +153,30 @@ def test_without_a_network_nothing_is_audited_and_every_package_says_why(job):
     assert predicate(outcome).coverage.unaudited["pkg:pypi/tornado@6.0"] == (
         "pip-audit (osv): no connection; osv: no connection"
     )
+
+
+def test_behind_a_feed_that_is_down_the_index_audits_what_is_pinned_at_its_latest_release(job):
+    def answer(request):
+        version = {"/pypi/pycrypto/json": "2.6.1", "/pypi/tornado/json": "6.0"}.get(request.path, "9.9")
+        vulnerable: list[dict[str, object]] = [
+            {"id": "PYSEC-2017-94", "aliases": [], "fixed_in": [], "withdrawn": None}
+        ]
+        found = vulnerable if version == "2.6.1" else []
+        return Reply(body=json.dumps({"info": {"name": "x", "version": version}, "vulnerabilities": found}).encode())
+
+    with loopback(answer) as index, OsvServer(manner="error") as down:
+        pip_audit = PipAudit(python=job.tools["checks"], osv=down.address)
+        asked = Sources(feeds=[pip_audit], fallback=ProjectJson(base=index.origin), records=Osv(address=down.address))
+        outcome = audit(job, asked)
+    coverage = predicate(outcome).coverage
+    assert (coverage.audited, coverage.canary) == (["pkg:pypi/tornado@6.0"], True)
+    assert coverage.unaudited["pkg:pypi/idna@3.1"] == (
+        "pip-audit (osv): HTTP 500; project JSON: the index speaks of its latest release only, 9.9"
+    )
+    assert [(feed["name"], feed["answered"]) for feed in coverage.feeds] == [
+        ("pip-audit (osv)", False),
+        ("project JSON", True),
+    ]
 
 
 def test_a_feed_that_does_not_know_the_canary_has_audited_nothing_yet_what_it_found_stays(run):
