@@ -42,7 +42,6 @@ def verify(request, program, tmp_path):
             release, path, identity or release.identity, issuer or release.issuer, digest or release.image.digest
         )
 
-    call.name = request.param  # type: ignore[attr-defined]
     return call
 
 
@@ -65,7 +64,7 @@ def test_another_issuer_is_refused(verify, release):
     assert verify(release, release.own[0].bundle, issuer="https://example.com").exit_code != 0
 
 
+@pytest.mark.parametrize("verify", ["sigstore-go"], indirect=True)
 def test_another_image_is_refused(verify, release, elsewhere):
-    if verify.name == "npm":
-        return  # it verifies signatures and leaves the subject to its caller
+    """npm's verifies signatures and leaves the subject to its caller."""
     assert verify(release, release.own[0].bundle, digest=elsewhere.image.digest).exit_code != 0
