@@ -62,7 +62,7 @@ PYTHON_DEB = make_deb(
 TZDATA_DEB = make_deb(
     "tzdata",
     ["Maintainer: GNU Libc Maintainers <x@debian.org>"],
-    "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n\n"
+    "Format: copyright-format/1.0\n\nFiles: *\nLicense: GPL-2+\n\n"
     "Files: b\nLicense: Expat\n\nFiles: c\nLicense: public-domain\n Nobody owns it.\n",
 )
 

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.steps.sbom_licences import of_debian, of_wheel, spdx_name
 
-FORMAT = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n"
+FORMAT = "Format: copyright-format/1.0\n\n"
 
 
 def metadata(*fields):
