@@ -30,14 +30,14 @@ class ImageWriter:
         self.blobs[digest] = content
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
 
-    def manifest(self, architecture: str, content: bytes) -> dict[str, object]:
+    def manifest(self, architecture: str, content: bytes, labels: dict[str, str] | None = None) -> dict[str, object]:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as layer:
             _add(layer, "srv/app.py", content)
         config = {
             "architecture": architecture,
             "os": "linux",
-            "config": {},
+            "config": {"Labels": labels} if labels else {},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"]},
         }
         document = {
@@ -68,10 +68,14 @@ class Written:
 
 
 def write_archive(
-    path: Path, *, content: bytes = b"print('hello')\n", platforms: tuple[str, ...] = ("amd64",)
+    path: Path,
+    *,
+    content: bytes = b"print('hello')\n",
+    platforms: tuple[str, ...] = ("amd64",),
+    labels: dict[str, str] | None = None,
 ) -> Written:
     writer = ImageWriter()
-    manifests = {platform: writer.manifest(platform, content) for platform in platforms}
+    manifests = {platform: writer.manifest(platform, content, labels) for platform in platforms}
     image = manifests[platforms[0]]
     if len(manifests) > 1:
         document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests.values())}

@@ -12,6 +12,7 @@ from pipeline.gate.judgement import Judgement
 from pipeline.gate.judging import judge
 from pipeline.gate.policy import Policy, load_policy
 from tests.support import release
+from tests.support.signing import rekor_v1, rekor_v2  # noqa: F401 - fixtures
 
 Judge = Callable[..., Judgement]
 NOTHING = Memory()

@@ -1,0 +1,105 @@
+"""The ``verify`` session: every environment judged over the same evidence, and written down."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline.gate import step
+from pipeline.model.context import Context
+from pipeline.model.documents import validate
+from pipeline.model.errors import CannotEvaluate
+from pipeline.model.outcome import Outcome, Status, StepRecord
+from pipeline.settings import load
+from pipeline.steps.job import Job
+from tests.support import release
+from tests.support.stored import Stored
+
+
+@pytest.fixture
+def job(tmp_path, root):
+    (tmp_path / "policies").symlink_to(root / "policies")
+    context = validate(Context, release.context(), what="context")
+    return Job(root=tmp_path, settings=load(root), source=context.source, now=datetime.now(UTC))
+
+
+@pytest.fixture
+def stored(job, rekor_v1, root):
+    """The release in the job's own state folder, and the image step's record of it."""
+    made = Stored.make(job.root, rekor_v1, root, state=job.state)
+    outcome = Outcome(status=Status.PASSED, finding="built", data={"digest": str(made.image.digest)})
+    context = Context(source=job.source, locks={}, tool={"name": "x", "version": "1"}, python="3.11.7")
+    job.write_record(StepRecord(step="image", context=context, seconds=1, started=1, outcome=outcome))
+    return made
+
+
+def verdict(job, environment):
+    return json.loads((job.dist / "verdicts" / f"{environment}.json").read_bytes())
+
+
+def test_development_accepts_and_the_others_say_why_not(job, stored):
+    stored.attest(release.predicates())
+    outcome = step.run(job)
+    assert (outcome.status, outcome.problems) == (Status.PASSED, [])
+    assert outcome.finding == "development accepts; staging refuses (1); production refuses (2)"
+    assert outcome.data == {"digest": str(stored.image.digest), "accepted": ["development"]}
+    assert [verdict(job, name)["result"] for name in ("development", "staging", "production")] == [
+        "PASSED",
+        "FAILED",
+        "FAILED",
+    ]
+    assert {artifact.path for artifact in outcome.artifacts} == {
+        f"dist/verdicts/{name}.json" for name in ("development", "staging", "production")
+    }
+
+
+def test_a_verdict_file_has_the_documented_fields(job, stored):
+    stored.attest(release.predicates())
+    step.run(job)
+    written = verdict(job, "staging")
+    assert list(written) == [
+        "format",
+        "environment",
+        "result",
+        "image",
+        "policy",
+        "time",
+        "levels",
+        "refusals",
+        "warnings",
+        "evidence",
+        "sequences",
+    ]
+    assert list(written["refusals"][0]) == ["code", "message", "fix", "kind"]
+
+
+def test_what_development_refuses_fails_the_step_with_each_problem(job, stored):
+    predicates = release.predicates()
+    predicates["tests"]["result"] = "FAILED"
+    stored.attest(predicates)
+    outcome = step.run(job)
+    assert (outcome.status, [problem.code for problem in outcome.problems]) == (Status.FAILED, ["tests.result"])
+    assert outcome.finding.startswith("development refuses (1); ")
+
+
+def test_evidence_that_cannot_be_evaluated_stops_the_step_after_the_verdicts_are_written(job, stored):
+    predicates = release.predicates()
+    predicates["tests"]["unknown"] = 1
+    stored.attest(predicates)
+    with pytest.raises(CannotEvaluate) as error:
+        step.run(job)
+    assert error.value.code == "document.shape"
+    assert verdict(job, "development")["result"] == "FAILED"
+
+
+def test_an_image_may_be_named(job, stored):
+    stored.attest(release.predicates())
+    job.record_path("image").unlink()
+    named = Job(root=job.root, settings=job.settings, source=job.source, now=job.now, options=("v1",))
+    assert step.run(named).status == Status.PASSED
+
+
+def test_without_an_image_of_this_source_there_is_nothing_to_judge(job):
+    with pytest.raises(CannotEvaluate) as error:
+        step.run(job)
+    assert error.value.code == "image.unknown"
