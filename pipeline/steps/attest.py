@@ -22,8 +22,8 @@ from pipeline.steps.evidence_list import make_list, newest_list, piece_name
 from pipeline.steps.job import Job
 from pipeline.store.interface import Descriptor, Store
 from pipeline.store.opening import open_store
-from pipeline.store.referrers import WARN_AT, attach, attached_bundles
-from pipeline.store.transfer import push_archive, require_listed
+from pipeline.store.referrers import WARN_AT, attach, attached_bundles, ensure_listed
+from pipeline.store.transfer import push_archive
 
 _SUFFIX = ".sigstore.json"
 
@@ -78,8 +78,7 @@ def attest(job: Job, store: Store, signer: Signer) -> Outcome:
     if listed is not None:
         document = Evidence(kind=Kind.EVIDENCE_LIST, predicate=dump(listed))
         own.append(_sign(job, store, signer, subject, subject.statement(document)))
-    referrers = store.referrers(subject.image.digest)
-    require_listed(subject.image.digest, [one.manifest for one in own], referrers, where=_place(job, store))
+    referrers = ensure_listed(store, subject.image.digest, [one.manifest for one in own])
     artifacts = [*write_bundles(job, own, subject), _write_root(job, signer)]
     return _outcome(job, store, subject, own, artifacts, total=len(evidence), kept=kept, referrers=len(referrers))
 

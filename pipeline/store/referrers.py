@@ -7,7 +7,7 @@ with an empty list. Neither list is believed: each manifest is opened and its ``
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -118,6 +118,26 @@ def publish(store: Store, image: Digest, content: bytes) -> Descriptor:
         return _publish(store, image, content, time.sleep)
 
 
+def ensure_listed(
+    store: Store, image: Digest, expected: Iterable[Digest], *, wait: Callable[[float], None] = time.sleep
+) -> list[Descriptor]:
+    """The referrers of ``image``, after those of ``expected`` that another writer's update lost were listed again.
+
+    To be called when all was attached: a machine with other locks can overwrite what was seen to stand.
+    Raises CannotEvaluate (``store.not-listed``) naming what stays lost.
+    """
+    expected = set(expected)
+    for attempt in range(ATTEMPTS):
+        listed = store.referrers(image)
+        lost = sorted(expected - {referrer.digest for referrer in listed})
+        if not lost:
+            return listed
+        for digest in lost:
+            publish(store, image, store.manifest(digest))
+        wait(0.05 * 2**attempt)
+    raise _not_listed(", ".join(str(digest) for digest in lost), image)
+
+
 def _publish(store: Store, image: Digest, content: bytes, wait: Callable[[float], None]) -> Descriptor:
     """Registries have no compare-and-swap: two writers of a fallback tag lose each other's entries.
 
@@ -140,9 +160,13 @@ def _publish(store: Store, image: Digest, content: bytes, wait: Callable[[float]
             wait(0.05 * 2**attempt)
     if _names(_fallback(store, image), entry):
         return entry
-    raise CannotEvaluate(
+    raise _not_listed(str(entry.digest), image)
+
+
+def _not_listed(lost: str, image: Digest) -> CannotEvaluate:
+    return CannotEvaluate(
         "store.not-listed",
-        f"{entry.digest} on {image}: not listed after {ATTEMPTS} attempts (got a list without it, expected it there)",
+        f"{image}: referrers not listed after {ATTEMPTS} attempts (got a list without {lost}, expected them there)",
         fix="let no other job attach to this image at the same time, then run `nox -s attest` again",
     )
 

@@ -10,7 +10,7 @@ from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate
 from pipeline.store.documents import malformed, media_type_of, read_descriptor, read_descriptors, read_object
 from pipeline.store.interface import INDEXES, MAX_MANIFEST, Descriptor, Store, check_bytes, too_large
-from pipeline.store.referrers import publish
+from pipeline.store.referrers import ensure_listed, publish
 from pipeline.store.streams import copy_checked
 
 _MAX_DEPTH = 3
@@ -103,20 +103,7 @@ def copy(source: Store, image: Descriptor, target: Store, *, tag: str | None = N
     for referrer in expected:
         _copy_content(source, referrer, target)
         publish(target, image.digest, source.manifest(referrer.digest))
-    listed = target.referrers(image.digest)
-    require_listed(image.digest, [referrer.digest for referrer in expected], listed, where=target.address)
-    return listed
-
-
-def require_listed(image: Digest, expected: list[Digest], listed: list[Descriptor], *, where: str) -> None:
-    """Raises CannotEvaluate (``store.not-listed``) naming the referrers that another writer's update lost."""
-    lost = sorted({str(digest) for digest in expected} - {str(referrer.digest) for referrer in listed})
-    if lost:
-        raise CannotEvaluate(
-            "store.not-listed",
-            f"{image} in {where}: referrers lost (got a list without {', '.join(lost)}, expected all {len(expected)})",
-            fix="let no other job attach to this image at the same time, then run it again",
-        )
+    return ensure_listed(target, image.digest, [referrer.digest for referrer in expected])
 
 
 def _copy_image(source: Store | Archive, image: Descriptor, target: Store, *, depth: int) -> None:

@@ -11,7 +11,7 @@ from pipeline.model.documents import canonical_json
 from pipeline.model.errors import CannotEvaluate
 from pipeline.store.interface import INDEX, MANIFEST, MAX_BUNDLE, Descriptor
 from pipeline.store.layout import OciLayout
-from pipeline.store.referrers import attach, attached_bundles, fallback_tag
+from pipeline.store.referrers import attach, attached_bundles, ensure_listed, fallback_tag
 from pipeline.store.transfer import push_archive
 from tests.pipeline.store.conftest import NOW
 
@@ -109,6 +109,25 @@ def test_an_entry_that_another_writer_lost_is_written_again(layout, archive, mak
     store.overwrites = 100
     with pytest.raises(CannotEvaluate, match="not listed after 8 attempts") as lost:
         attach(store, image, make_bundle("two"), NOW, wait=lambda _: None)
+    assert lost.value.code == "store.not-listed"
+
+
+def test_what_another_writer_lost_later_is_listed_again(store, image, make_bundle):
+    first, second = (attach(store, image, make_bundle(name), NOW) for name in ("one", "two"))
+    rewrite_fallback(store, image, [second.to_json()])
+    listed = ensure_listed(store, image.digest, [first.digest, second.digest])
+    assert {referrer.digest for referrer in listed} == {first.digest, second.digest}
+
+
+def test_what_stays_lost_is_named(layout, archive, make_bundle):
+    class Forgetful(OciLayout):
+        def referrers(self, digest):
+            return []
+
+    image = push_archive(archive, layout, "1.0")
+    referrer = attach(layout, image, make_bundle(), NOW)
+    with pytest.raises(CannotEvaluate, match=f"without {referrer.digest}") as lost:
+        ensure_listed(Forgetful(layout._path), image.digest, [referrer.digest], wait=lambda _: None)
     assert lost.value.code == "store.not-listed"
 
 

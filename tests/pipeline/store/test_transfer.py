@@ -11,7 +11,7 @@ from pipeline.model.errors import CannotEvaluate, Refused
 from pipeline.store.interface import INDEX
 from pipeline.store.layout import OciLayout
 from pipeline.store.referrers import attach, attached_bundles
-from pipeline.store.transfer import copy, push_archive, require_listed
+from pipeline.store.transfer import copy, push_archive
 from tests.pipeline.store.conftest import NOW
 from tests.support.images import ImageWriter, write_archive
 
@@ -120,13 +120,6 @@ def test_a_copy_adds_to_what_the_target_has(layout, archive, tmp_path, make_bund
         make_bundle("one"),
         make_bundle("two"),
     }
-
-
-def test_referrers_that_a_listing_lost_are_named():
-    lost = Digest.of(b"lost")
-    with pytest.raises(CannotEvaluate, match=f"without {lost}, expected all 1") as refused:
-        require_listed(Digest.of(b"image"), [lost], [], where="here")
-    assert refused.value.code == "store.not-listed"
 
 
 def _edit_index(archive, change):
