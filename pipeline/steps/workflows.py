@@ -1,8 +1,8 @@
 """GitHub workflows and composite actions: zizmor, the workflow schema, and checks of our own.
 
 1. What there is: no workflow, or one that is not readable YAML, is a refusal.
-2. zizmor, pedantic and offline; its own configuration, ignore comments and .gitignore have no effect.
-3. The JSON schemas that check-jsonschema carries.
+2. The JSON schemas that check-jsonschema carries; a file that breaks one is a refusal too.
+3. zizmor, pedantic and offline; its own configuration, ignore comments and .gitignore have no effect.
 4. Each check of ``workflow_checks``.
 """
 
@@ -86,12 +86,15 @@ def run(job: Job) -> Outcome:
     if malformed:
         return _failed(malformed)
     with ThreadPoolExecutor(max_workers=3) as pool:
-        of_workflows = pool.submit(schema, job, "github-workflows", workflows)  # 3
+        of_zizmor = pool.submit(zizmor, job, list(parsed))
+        of_workflows = pool.submit(schema, job, "github-workflows", workflows)
         of_actions = pool.submit(schema, job, "github-actions", actions) if actions else None
-        by_zizmor = zizmor(job, list(parsed))  # 2
-        by_schema = of_workflows.result() + (of_actions.result() if of_actions else [])
+    by_schema = of_workflows.result() + (of_actions.result() if of_actions else [])  # 2
+    if by_schema:
+        return _failed(by_schema)  # zizmor holds schemas of its own, and looks at nothing once one is broken
+    by_zizmor = of_zizmor.result()  # 3
     by_us = [item for path, read in parsed.items() for item in own_checks(path, read["content"])]  # 4
-    return _outcome(job, len(parsed), by_zizmor, by_schema, by_us)
+    return _outcome(job, len(parsed), by_zizmor, by_us)
 
 
 def find_files(root: Path) -> tuple[list[str], list[str]]:
@@ -179,9 +182,9 @@ def _failed(problems: list[Problem]) -> Outcome:
     return Outcome(status=Status.FAILED, finding=problems[0].message, problems=problems)
 
 
-def _outcome(job: Job, files: int, by_zizmor: list[Problem], by_schema: list[Problem], by_us: list[Problem]) -> Outcome:
-    problems = [*by_zizmor, *by_schema, *by_us]
-    counts = {"findings_zizmor": len(by_zizmor), "findings_schema": len(by_schema), "findings_own": len(by_us)}
+def _outcome(job: Job, files: int, by_zizmor: list[Problem], by_us: list[Problem]) -> Outcome:
+    problems = [*by_zizmor, *by_us]
+    counts = {"findings_zizmor": len(by_zizmor), "findings_own": len(by_us)}
     document = predicate(job, {"files": files, **counts}, problems)
     first = f", first: {problems[0].message}" if problems else ""
     return Outcome(

@@ -58,17 +58,12 @@ def test_a_failing_test_and_a_broken_fixture_fail(tmp_path):
     assert outcome.evidence[0].predicate["result"] == "FAILED"
 
 
-def test_no_test_at_all_fails(tmp_path):
-    _, outcome = run(tmp_path, **{"tests/service/test_a.py": "\n"})
-    assert (outcome.status, outcome.problems[0].code) == (Status.FAILED, "tests.none")
-    assert outcome.evidence == []
-
-
-def test_tests_that_are_all_deselected_fail(tmp_path):
+def test_tests_that_are_all_deselected_are_none_at_all_and_fail(tmp_path):
     _, outcome = run(
         tmp_path, **{"pyproject.toml": '[tool.pytest.ini_options]\npythonpath = ["."]\naddopts = "-k nothing"\n'}
     )
-    assert outcome.problems[0].code == "tests.none"
+    assert (outcome.status, outcome.problems[0].code) == (Status.FAILED, "tests.none")
+    assert outcome.evidence == []
 
 
 def test_planted_configuration_and_programs_have_no_effect(tmp_path, monkeypatch):

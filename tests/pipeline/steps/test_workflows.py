@@ -50,7 +50,7 @@ def test_a_workflow_in_order_passes_with_evidence(tmp_path, checks_python):
     assert (outcome.status, outcome.problems) == (Status.PASSED, [])
     predicate = parse_predicate(Kind.WORKFLOWS, outcome.evidence[0].predicate)
     assert isinstance(predicate, TestResult)
-    assert predicate.measures == {"files": 1, "findings_zizmor": 0, "findings_schema": 0, "findings_own": 0}
+    assert predicate.measures == {"files": 1, "findings_zizmor": 0, "findings_own": 0}
     assert "privileged-job" in predicate.passed_tests
 
 
@@ -92,17 +92,16 @@ def test_composite_actions_are_looked_at_too(tmp_path, checks_python):
     action = (
         "name: a\ndescription: b\nruns:\n  using: composite\n  steps:\n    - shell: bash\n      run: pip install evil\n"
     )
-    outcome = run(tmp_path, checks_python, **{"tools/action.yml": action})
-    assert codes(outcome) == {"workflows.unpinned-install"}
-    assert outcome.finding.startswith("2 files")
+    job = make_job(tmp_path, {PATH: CI, "tools/action.yml": action}, {"checks": checks_python})
+    assert workflows.find_files(job.root) == ([PATH], ["tools/action.yml"])
+    parsed = workflows.read_files(job, ["tools/action.yml"])["tools/action.yml"]["content"]
+    assert [item.code for item in workflows.own_checks("tools/action.yml", parsed)] == ["workflows.unpinned-install"]
 
 
-def test_the_schema_is_held(tmp_path, checks_python):
-    broken = CI.replace("    runs-on: ubuntu-24.04\n", "    runs-on: ubuntu-24.04\n    colour: red\n")
-    job = make_job(tmp_path, {PATH: broken}, {"checks": checks_python})
-    (problem,) = workflows.schema(job, "github-workflows", [PATH])
-    assert problem.code == "workflows.schema"
-    assert problem.message.startswith(f"{PATH}: $.jobs.a")
+def test_a_workflow_that_breaks_the_schema_is_a_refusal(tmp_path, checks_python):
+    outcome = run(tmp_path, checks_python, CI.replace("runs-on", "on-runs"))
+    assert (outcome.status, codes(outcome)) == (Status.FAILED, {"workflows.schema"})
+    assert outcome.finding.startswith(f"{PATH}: $.jobs.a")
 
 
 @pytest.mark.parametrize(
