@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
 from sample_app import logs
 from sample_app.application import make_application, make_server, make_service
@@ -17,6 +17,7 @@ from sample_app.settings import Settings, SettingsError, read_settings
 
 log = logging.getLogger("noticeboard.server")
 
+BACKLOG = 128
 POLL_SECONDS = 0.02
 
 
@@ -27,13 +28,21 @@ def main(environment: Mapping[str, str]) -> int:
     except SettingsError as error:
         return _refuse(str(error), 2)
     try:
-        sockets = bind_sockets(settings.port, settings.address)
+        listening = listen(settings.address, settings.port)
     except OSError as error:
         where = f"NOTICEBOARD_ADDRESS {settings.address}, NOTICEBOARD_PORT {settings.port}"
-        return _refuse(f"{where}: cannot listen ({error.strerror or error})", 1)
+        return _refuse(f"{where}: cannot listen ({os.strerror(error.errno or 0)})", 1)
     logs.configure(settings.log_level)
-    asyncio.run(serve(settings, sockets))
+    asyncio.run(serve(settings, listening))
     return 0
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Raises OSError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.create_server((address, port), family=family, backlog=BACKLOG)
+    listening.setblocking(False)
+    return listening
 
 
 def _refuse(message: str, code: int) -> int:
@@ -41,18 +50,17 @@ def _refuse(message: str, code: int) -> int:
     return code
 
 
-async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
-    """Serve on ``sockets`` until a signal asks for the end, then drain."""
+async def serve(settings: Settings, listening: socket.socket) -> None:
+    """Serve on ``listening`` until a signal asks for the end, then drain."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = make_service(settings)
     server = make_server(make_application(service))
-    server.add_sockets(sockets)
-    for listening in sockets:
-        address, port = listening.getsockname()[:2]
-        log.info("listening", extra={"address": address, "port": port})
+    server.add_socket(listening)
+    address, port = listening.getsockname()[:2]
+    log.info("listening", extra={"address": address, "port": port})
     await stop.wait()
     await drain(service, server, settings.drain_seconds)
 
