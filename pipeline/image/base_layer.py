@@ -30,7 +30,9 @@ _LEFT_OUT = re.compile(
 )
 _CERTIFICATES = "usr/share/ca-certificates/mozilla/"
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
-_UNMERGED = re.compile(r"(?:bin|sbin|lib|lib64)/")
+#: Links to the folder of that name below ``usr`` (the merged /usr of Debian).
+MERGED = ("bin", "sbin", "lib", "lib64")
+_UNMERGED = re.compile(rf"(?:{'|'.join(MERGED)})/")
 _PASSWD = (
     "root:x:0:0:root:/root:/usr/sbin/nologin\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
@@ -68,7 +70,7 @@ def _kept(deb: Deb) -> dict[str, Entry]:
     return {
         path: entry
         for path, entry in merged.items()
-        if entry.kind is not Kind.FOLDER and not _LEFT_OUT.match(path) and path not in {"bin", "sbin", "lib", "lib64"}
+        if entry.kind is not Kind.FOLDER and not _LEFT_OUT.match(path) and path not in MERGED
     }
 
 
@@ -94,4 +96,4 @@ def _trust_store(tree: Tree) -> dict[str, Entry]:
 
 
 def _top_links(architecture: str) -> tuple[str, ...]:
-    return ("bin", "sbin", "lib", "lib64") if architecture == "amd64" else ("bin", "sbin", "lib")
+    return MERGED if architecture == "amd64" else MERGED[:-1]

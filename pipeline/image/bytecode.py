@@ -64,7 +64,9 @@ def compile_sources(tree: Tree, base: Tree, *, python: str) -> dict[str, Entry]:
 
 def _run(system: Path, work: Path, sources: list[str], python: str) -> None:
     libraries = system / "usr/lib" / TUPLES[host_architecture()]
-    loader = next(iter(sorted(libraries.glob("ld-linux*"))), libraries / "ld-linux.so")
+    loader = next(iter(sorted(libraries.glob("ld-linux*"))), None)
+    if loader is None:
+        raise _failed(python, "no ld-linux in the base")
     # ``-E`` would hide PYTHONHOME, without which the interpreter looks for the host's library.
     ended = run(
         [loader, "--library-path", libraries, system / f"usr/bin/python{python}", "-BSsP", "-c", _PROGRAM, work],
@@ -72,12 +74,15 @@ def _run(system: Path, work: Path, sources: list[str], python: str) -> None:
         stdin="\0".join(sources).encode(),
     )
     if ended.exit_code != 0:
-        raise CannotEvaluate(
-            "image.bytecode",
-            f"byte code: the base's Python {python} failed (got exit code {ended.exit_code}: {ended.last_words}, "
-            "expected 0)",
-            fix="look at the base: its packages must hold a working Python (requirements/base.in)",
-        )
+        raise _failed(python, f"exit code {ended.exit_code}: {ended.last_words}")
+
+
+def _failed(python: str, got: str) -> CannotEvaluate:
+    return CannotEvaluate(
+        "image.bytecode",
+        f"byte code: the base's Python {python} did not compile it (got {got}, expected exit code 0)",
+        fix="look at the base: its packages must hold a working Python (requirements/base.in)",
+    )
 
 
 def _write(folder: Path, tree: Tree) -> None:

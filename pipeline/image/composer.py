@@ -9,6 +9,7 @@ from pipeline.git import Snapshot, take_snapshot
 from pipeline.hash_locks import read_lock
 from pipeline.image import base_lock
 from pipeline.image.archive import PlatformImage, Written, write_archive
+from pipeline.image.base_layer import MERGED
 from pipeline.image.base_packages import Architecture, Package
 from pipeline.image.context import IGNORE, copied, ignore, read_context
 from pipeline.image.dockerfile import NAME, Recipe, read
@@ -85,7 +86,15 @@ def read_app(root: Path, settings: Settings, snapshot: Snapshot) -> tuple[Recipe
             fix="add `USER 65532:65532`",
         )
     patterns = _text(context[IGNORE], IGNORE) if IGNORE in context else ""
-    return recipe, copied(ignore(context, patterns), recipe.copies)
+    app = copied(ignore(context, patterns), recipe.copies)
+    for path in app:
+        if path.partition("/")[0] in MERGED:
+            raise Refused(
+                "dockerfile.merged-folder",
+                f"{NAME}: COPY over a link of the base (got /{path}, expected it below /usr)",
+                fix=f"copy to /usr/{path.partition('/')[0]}: a folder in place of the link would hide the system's",
+            )
+    return recipe, app
 
 
 def _other_base(base: str) -> Refused:

@@ -2,12 +2,34 @@
 
 import base64
 import hashlib
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 NAME = "thing-1.0-py3-none-any.whl"
 INFO = "thing-1.0.dist-info"
+
+_PIP = """\
+#!{python}
+import pathlib, shutil, sys
+words = dict(zip(sys.argv, sys.argv[1:]))
+wanted = pathlib.Path(words["--requirement"]).read_text()
+with pathlib.Path({log!r}).open("a") as log:
+    log.write(" ".join(sys.argv[1:]) + "\\n" + wanted)
+target = pathlib.Path(words["--dest"])
+target.mkdir()
+for path in pathlib.Path({house!r}).iterdir():
+    shutil.copy(path, target)
+"""
+
+
+def make_pip(folder: Path, house: Path) -> Path:
+    """A program that stands for a Python with pip: it "downloads" all of ``house`` and writes ``folder/log``."""
+    program = folder / "python"
+    program.write_text(_PIP.format(python=sys.executable, log=str(folder / "log"), house=str(house)))
+    program.chmod(0o755)
+    return program
 
 
 def record_line(name: str, content: bytes) -> str:

@@ -1,23 +1,11 @@
 import hashlib
-import sys
 
 import pytest
 
 from pipeline.hash_locks import Locked
 from pipeline.image.wheels import fetch_wheels, for_image
 from pipeline.model.errors import CannotEvaluate, Refused
-from tests.support.wheelhouse import NAME, make_wheel
-
-FAKE_PIP = """\
-#!{python}
-import pathlib, shutil, sys
-words = dict(zip(sys.argv, sys.argv[1:]))
-pathlib.Path({log!r}).open("a").write(" ".join(sys.argv[1:]) + "\\n" + pathlib.Path(words["--requirement"]).read_text())
-target = pathlib.Path(words["--dest"])
-target.mkdir()
-for path in pathlib.Path({house!r}).iterdir():
-    shutil.copy(path, target)
-"""
+from tests.support.wheelhouse import NAME, make_pip, make_wheel
 
 
 @pytest.fixture
@@ -31,10 +19,7 @@ def house(tmp_path):
 @pytest.fixture
 def pip(tmp_path, house):
     """A program that downloads from ``house``; its text may be replaced."""
-    program = tmp_path / "python"
-    program.write_text(FAKE_PIP.format(python=sys.executable, log=str(tmp_path / "log"), house=str(house)))
-    program.chmod(0o755)
-    return program
+    return make_pip(tmp_path, house)
 
 
 @pytest.fixture

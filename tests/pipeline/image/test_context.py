@@ -1,0 +1,133 @@
+import pytest
+
+from pipeline.git import take_snapshot
+from pipeline.image.context import copied, ignore, read_context
+from pipeline.image.dockerfile import Copy
+from pipeline.image.layer import Kind, file, link
+from pipeline.model.errors import CannotEvaluate, Refused
+from tests.support.repositories import commit_all, make_repository
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return make_repository(
+        tmp_path / "clone", {"app/a.py": "a", "app/sub/b.py": "b", "other.py": "o", ".gitignore": "*.log\n"}
+    )
+
+
+def context(clone, directory="app"):
+    return read_context(clone, directory, take_snapshot(clone))
+
+
+def copy(*sources, target="/srv", into=True, owner=0):
+    return Copy(7, sources, target, into, owner)
+
+
+class TestWhatGitSees:
+    def test_it_is_the_files_below_the_folder(self, clone):
+        assert context(clone) == {"a.py": file(b"a"), "sub/b.py": file(b"b")}
+
+    def test_a_new_file_counts_and_an_ignored_one_does_not(self, clone):
+        (clone / "app" / "new.py").write_text("n")
+        (clone / "app" / "debug.log").write_text("secret")
+        assert set(context(clone)) == {"a.py", "sub/b.py", "new.py"}
+
+    def test_modes_are_gits_two(self, clone):
+        (clone / "app" / "a.py").chmod(0o777)
+        assert context(clone)["a.py"].mode == 0o755
+        (clone / "app" / "a.py").chmod(0o600)
+        assert context(clone)["a.py"].mode == 0o644
+
+    def test_a_file_that_changes_meanwhile_is_told(self, clone):
+        snapshot = take_snapshot(clone)
+        (clone / "app" / "a.py").write_text("changed")
+        with pytest.raises(CannotEvaluate) as refused:
+            read_context(clone, "app", snapshot)
+        assert refused.value.code == "source.changed"
+        assert refused.value.message.startswith("app/a.py: not the file that git listed")
+
+    def test_a_file_that_vanishes_meanwhile_is_told(self, clone):
+        snapshot = take_snapshot(clone)
+        (clone / "app" / "a.py").unlink()
+        with pytest.raises(CannotEvaluate) as refused:
+            read_context(clone, "app", snapshot)
+        assert refused.value.code == "source.changed"
+
+    def test_a_link_inside_stays_a_link(self, clone):
+        (clone / "app" / "sub" / "link").symlink_to("../a.py")
+        assert context(clone)["sub/link"] == link("../a.py")
+
+    @pytest.mark.parametrize("target", ["/etc/passwd", "../other.py", "sub/../../other.py"])
+    def test_a_link_out_of_the_context_is_refused(self, clone, target):
+        (clone / "app" / "link").symlink_to(target)
+        with pytest.raises(Refused) as refused:
+            context(clone)
+        assert refused.value.code == "context.link"
+        assert repr(target) in refused.value.message
+
+    def test_a_submodule_is_refused(self, clone):
+        make_repository(clone / "app" / "module", {"x": "x"})
+        commit_all(clone / "app" / "module")
+        with pytest.raises(Refused) as refused:
+            context(clone)
+        assert refused.value.code == "context.submodule"
+
+
+TREE = {name: file(b"") for name in ("a.py", "a.pyc", "b/c.py", "b/d/e.py", "b/d/keep.txt", "Dockerfile", "[x]")}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "gone"),
+    [
+        ("", set()),
+        ("# comment\n\nDockerfile\n", {"Dockerfile"}),
+        ("*.py", {"a.py"}),
+        ("**/*.py", {"a.py", "b/c.py", "b/d/e.py"}),
+        ("b", {"b/c.py", "b/d/e.py", "b/d/keep.txt"}),
+        ("/b/d/", {"b/d/e.py", "b/d/keep.txt"}),
+        ("b\n!b/d/keep.txt", {"b/c.py", "b/d/e.py"}),
+        ("!a.py\na.py", {"a.py"}),
+        ("a.py?", {"a.pyc"}),
+        ("[ab].py", {"a.py"}),
+        ("*/d", {"b/d/e.py", "b/d/keep.txt"}),
+        ("\\[x]", {"[x]"}),
+    ],
+)
+def test_dockerignore_leaves_out_what_it_names(patterns, gone):
+    assert TREE.keys() - ignore(TREE, patterns).keys() == gone
+
+
+FILES = {"a.py": file(b"a"), "sub/b.py": file(b"b"), "sub/c/d.py": file(b"d")}
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        (copy("."), {"srv/a.py", "srv/sub/b.py", "srv/sub/c/d.py"}),
+        (copy("sub"), {"srv/b.py", "srv/c/d.py"}),
+        (copy("sub/", "a.py"), {"srv/b.py", "srv/c/d.py", "srv/a.py"}),
+        (copy("a.py"), {"srv/a.py"}),
+        (copy("a.py", into=False), {"srv"}),
+        (copy("./sub/b.py", target="/"), {"b.py"}),
+    ],
+)
+def test_copy_puts_files_where_an_engine_would(instruction, expected):
+    assert copied(FILES, [instruction]).keys() == expected
+
+
+def test_copy_sets_the_owner():
+    assert {entry.owner for entry in copied(FILES, [copy(".", owner=7)]).values()} == {7}
+    assert {entry.kind for entry in copied(FILES, [copy(".")]).values()} == {Kind.FILE}
+
+
+def test_a_copy_from_outside_the_context_is_refused():
+    with pytest.raises(Refused) as refused:
+        copied(FILES, [copy("sub/../../secrets")])
+    assert refused.value.code == "dockerfile.outside-context"
+    assert "Dockerfile:7: COPY from outside the context (got sub/../../secrets" in refused.value.message
+
+
+def test_a_copy_of_nothing_is_refused():
+    with pytest.raises(Refused) as refused:
+        copied(FILES, [copy("absent.py")])
+    assert refused.value.code == "dockerfile.no-source"

@@ -1,0 +1,102 @@
+import dataclasses
+
+import pytest
+
+from pipeline.image.archive import Archive
+from pipeline.image.hardening import ATTRIBUTES
+from pipeline.model.errors import CannotEvaluate, Misuse
+from pipeline.model.kinds import Kind
+from pipeline.model.outcome import Outcome, Status
+from pipeline.model.predicates import parse_predicate
+from pipeline.steps import image
+from tests.support.composing import site
+
+
+@pytest.fixture
+def here(tmp_path):
+    with site(tmp_path) as made:
+        yield made
+
+
+def test_it_leaves_the_archive_and_says_what_it_holds(here):
+    outcome = image.run(here.job)
+    assert outcome.status is Status.PASSED
+    assert outcome.data["archive"] == "dist/image.tar"
+    archive = Archive(here.root / "dist" / "image.tar")
+    assert outcome.data["digest"] == archive.digest
+    assert outcome.data["platforms"] == archive.platforms
+    assert [artifact.path for artifact in outcome.artifacts] == ["dist/image.tar"]
+    assert outcome.finding.startswith(f"{archive.digest} for linux/amd64, 0.0 MB")
+
+
+def test_its_data_lists_what_an_sbom_needs(here):
+    data = image.run(here.job).data
+    assert [package["name"] for package in data["packages"]["linux/amd64"]] == ["python3.13-minimal", "tzdata"]
+    assert [wheel["name"] for wheel in data["wheels"]["linux/amd64"]] == ["thing"]
+
+
+def test_its_evidence_is_provenance_and_hardening_that_parse(here):
+    provenance, hardening = image.run(here.job).evidence
+    assert (provenance.kind, provenance.platform) == (Kind.PROVENANCE, None)
+    assert (hardening.kind, hardening.platform) == (Kind.HARDENING, "linux/amd64")
+    for evidence in (provenance, hardening):
+        assert parse_predicate(evidence.kind, evidence.predicate)
+
+
+def test_two_runs_say_the_same(here):
+    assert image.run(here.job) == image.run(here.job)
+
+
+def test_the_outcome_survives_its_record(here):
+    outcome = image.run(here.job)
+    assert Outcome.model_validate_json(outcome.model_dump_json()) == outcome
+
+
+def test_a_flaw_in_the_finished_image_fails_and_leaves_no_archive(here):
+    image.run(here.job)
+    (here.root / "service" / "settings.py").write_text('SECRET_KEY = "vK9x2QmL7pRt4Wz8Yb3Nc6Jd"\n')
+    outcome = image.run(here.job)
+    assert outcome.status is Status.FAILED
+    (problem,) = outcome.problems
+    assert problem.code == "image.secret"
+    assert problem.message == (
+        "linux/amd64: /app/service/settings.py: not allowed in an image "
+        "(got random-looking value of a secret's name, expected none)"
+    )
+    assert outcome.evidence == []
+    assert [path.name for path in (here.root / "dist").iterdir()] == []
+
+
+def test_a_shell_among_the_applications_files_fails(here):
+    shell = here.root / "service" / "sh"
+    shell.write_text("#!")
+    shell.chmod(0o755)
+    assert [problem.code for problem in image.run(here.job).problems] == ["image.shell"]
+
+
+def test_a_build_that_cannot_be_done_leaves_no_old_archive(here):
+    image.run(here.job)
+    (here.root / "requirements" / "base.lock.json").unlink()
+    with pytest.raises(CannotEvaluate) as refused:
+        image.run(here.job)
+    assert refused.value.code == "base.no-lock"
+    assert [path.name for path in (here.root / "dist").iterdir()] == []
+
+
+def test_every_flaw_has_a_fix():
+    assert {code for codes in ATTRIBUTES.values() for code in codes} == image._FIXES.keys()
+
+
+def test_without_the_environment_that_has_pip_it_does_not_start(here):
+    job = dataclasses.replace(here.job, tools={})
+    with pytest.raises(CannotEvaluate) as refused:
+        image.run(job)
+    assert refused.value.code == "tool.missing"
+
+
+def test_the_engine_builder_is_refused_in_so_many_words(here):
+    settings = here.root / "pipeline.toml"
+    settings.write_text(settings.read_text().replace("[image]\n", '[image]\nbuilder = "engine"\n'))
+    with pytest.raises(Misuse) as refused:
+        image.run(here.job)
+    assert refused.value.code == "image.builder"
