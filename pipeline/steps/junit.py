@@ -7,6 +7,7 @@ from xml.parsers import expat
 from pipeline.steps.tool_output import unreadable
 
 _LIMIT = 16 * 1024 * 1024
+_LONGEST = 500  # characters of a test's name: parameters may be of any length
 _OUTCOMES = ("failure", "error", "skipped")
 _COUNTS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
@@ -67,7 +68,7 @@ class _Reader:
             module, test = attributes.get("classname", ""), attributes.get("name", "")
             if not test:
                 raise unreadable(self.step, "pytest", "a test case without a name", "a name")
-            self.case, self.marks = f"{module}::{test}" if module else test, set()
+            self.case, self.marks = (f"{module}::{test}" if module else test)[:_LONGEST], set()
         elif self.path[:3] == ["testsuites", "testsuite", "testcase"] and name in _OUTCOMES:
             self.marks.add(name)
 

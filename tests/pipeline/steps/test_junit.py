@@ -36,6 +36,12 @@ def test_each_case_is_counted_as_it_ended():
     assert found.total == 4
 
 
+def test_a_name_of_any_length_fits_into_the_evidence():
+    case = f'<testcase classname="a" name="{"x" * 9000}" />'
+    (name,) = read_junit(report(case, 'errors="0" failures="0" skipped="0" tests="1"'), step="tests").passed
+    assert len(name) == 500
+
+
 @pytest.mark.parametrize("size", [0, 1, 60, 200, 400])
 def test_a_report_that_is_cut_off_cannot_be_evaluated(size):
     refusal(report()[:size])
