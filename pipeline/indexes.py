@@ -20,17 +20,7 @@ from pipeline.processes import run
 _ADDRESS = re.compile(r"https?://[^\s]+")
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 
-# pip in this interpreter, else the one that ensurepip carries: a fresh environment of uv's holds no pip.
-_ASK_PIP = """
-try:
-    from pip._internal.models.index import PyPI
-except ImportError:
-    import ensurepip, pathlib, sys
-    folder = pathlib.Path(ensurepip.__file__).parent / "_bundled"
-    sys.path[:0] = [str(wheel) for wheel in sorted(folder.glob("pip-*.whl"))]
-    from pip._internal.models.index import PyPI
-print(PyPI.url)
-"""
+_ASK_PIP = "from pip._internal.models.index import PyPI; print(PyPI.url)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +103,16 @@ def uv_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return configured(environ).for_uv()
 
 
-def index_base(python: Path | None = None, environ: Mapping[str, str] | None = None) -> str:
+def index_base(python: Path, environ: Mapping[str, str] | None = None) -> str:
     """The address below which the index serves ``pypi/NAME/json``, without a slash at its end.
 
-    Where none is configured, the pip of ``python`` (or this interpreter's) says what it uses by itself. May hold
-    credentials. Raises CannotEvaluate (``index.unknown``) where no pip answers.
+    Where none is configured, the pip of ``python`` says what it uses by itself. May hold credentials. Raises
+    CannotEvaluate (``index.unknown``) where no pip answers.
     """
     url = configured(environ).url
     if url is not None:
         return re.sub(r"(/\+?simple)?/*$", "", url)
-    asked = run([python or sys.executable, "-I", "-c", _ASK_PIP], timeout=60)
+    asked = run([python, "-I", "-c", _ASK_PIP], timeout=60)
     answer = asked.stdout.decode("ascii", "replace").strip()
     if asked.exit_code != 0 or not _ADDRESS.fullmatch(answer):
         raise CannotEvaluate(
