@@ -43,7 +43,7 @@ def written(tmp_path):
 
 def members(path):
     with tarfile.open(path) as opened:
-        return {member.name: opened.extractfile(member).read() for member in opened if member.isfile()}
+        return {member.name: body.read() for member in opened if (body := opened.extractfile(member))}
 
 
 def rewrite(path, **changed):

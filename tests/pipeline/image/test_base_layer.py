@@ -16,9 +16,15 @@ def laid_out(tmp_path):
             content = make_deb(name, entries)
             path = tmp_path / name
             path.write_bytes(content)
-            value = {"name": name, "version": "1.0-1", "architecture": "all", "source": name, "source_version": "1"}
             package = Package(
-                **value, sha256=hashlib.sha256(content).hexdigest(), size=len(content), path="debian/pool/a.deb"
+                name=name,
+                version="1.0-1",
+                architecture="all",
+                source=name,
+                source_version="1",
+                sha256=hashlib.sha256(content).hexdigest(),
+                size=len(content),
+                path="debian/pool/a.deb",
             )
             files[package] = path
         return lay_out(files, architecture=architecture)

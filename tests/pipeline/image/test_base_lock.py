@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -91,7 +92,7 @@ class TestUpdate:
         write_keys(clone / "requirements" / "keys")
 
         def run():
-            said = []
+            said: list[str] = []
             with served(archive) as server:
                 settings = load(clone).model_copy(update={"base": Base(mirror=server.origin)})
                 base_lock.update(clone, settings, said.append, now=NOW)
@@ -125,7 +126,7 @@ class TestUpdate:
     def test_without_a_mirror_it_does_not_start(self, clone, update, monkeypatch, tmp_path):
         find = mirrors.find_mirrors
         monkeypatch.setattr(base_lock, "find_mirrors", lambda base: find(base, apt=tmp_path / "none"))
-        monkeypatch.setattr(mirrors.shutil, "which", lambda _: None)
+        monkeypatch.setattr(shutil, "which", lambda _: None)
         with pytest.raises(Misuse) as refused:
             base_lock.update(clone, load(clone), lambda _: None, now=NOW)
         assert refused.value.code == "base.no-mirror"

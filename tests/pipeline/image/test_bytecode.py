@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.image import base_lock, bytecode
 from pipeline.image.archive import gunzip, read_tree
+from pipeline.image.base_layer import TUPLES
 from pipeline.image.bytecode import compile_sources, host_architecture
 from pipeline.image.layer import file
 from pipeline.image.lower_layers import LowerLayers, Workshop
@@ -15,15 +16,15 @@ from pipeline.settings import load
 
 
 def test_the_hosts_architecture_has_debians_name(monkeypatch):
-    monkeypatch.setattr(bytecode.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(bytecode.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert host_architecture() == "arm64"
 
 
 @pytest.mark.parametrize(("system", "machine"), [("Darwin", "x86_64"), ("Linux", "riscv64")])
 def test_elsewhere_one_line_says_to_use_a_container(monkeypatch, system, machine):
-    monkeypatch.setattr(bytecode.platform, "system", lambda: system)
-    monkeypatch.setattr(bytecode.platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     with pytest.raises(Misuse) as refused:
         host_architecture()
     assert refused.value.code == "image.host"
@@ -36,7 +37,7 @@ def test_without_sources_nothing_is_run():
 
 def stand_in(script):
     """A base whose loader is a script of the test's."""
-    return {f"usr/lib/{bytecode.TUPLES[host_architecture()]}/ld-linux.so.2": file(script.encode(), executable=True)}
+    return {f"usr/lib/{TUPLES[host_architecture()]}/ld-linux.so.2": file(script.encode(), executable=True)}
 
 
 def test_a_python_that_fails_is_told():

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(downloads.Path, "open", full)
+    monkeypatch.setattr(Path, "open", full)
     with loopback(lambda _: Reply(200, CONTENT)) as server:
         assert refusal(wanted(f"{server.origin}/a"), tmp_path).code == "files.full"
 

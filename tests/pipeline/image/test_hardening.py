@@ -5,7 +5,7 @@ from pipeline.image.hardening import ATTRIBUTES, examine, hardening_predicate
 from pipeline.image.layer import Entry, Kind, file, folder, link, pack
 from pipeline.model.context import Context, Source, Tool
 from pipeline.model.kinds import Kind as Evidence
-from pipeline.model.predicates import parse_predicate
+from pipeline.model.predicates import Hardening, parse_predicate
 
 PYTHON = b"Package: python3.13-minimal\nVersion: 3.13.5-2+deb13u1\n"
 BASE = {
@@ -100,6 +100,8 @@ def test_an_image_without_package_metadata_has_an_unknown_python(seen):
 def test_the_predicate_names_the_image_by_digest(seen):
     predicate = hardening_predicate(CONTEXT, seen(), target="thing", digest="sha256:" + "c" * 64)
     parsed = parse_predicate(Evidence.HARDENING, predicate)
+    assert isinstance(parsed, Hardening)
     assert [attribute.attribute for attribute in parsed.attributes] == list(ATTRIBUTES)
+    assert parsed.attributes[0].target
     assert parsed.attributes[0].target.digest == {"sha256": "c" * 64}
     assert parsed.measures["python"] == "3.13.5"

@@ -10,23 +10,26 @@ def cache(tmp_path):
     return LayerCache(tmp_path)
 
 
-@pytest.fixture
-def made():
-    """Counts how often the layer is made."""
-    calls = []
+class Maker:
+    """Makes a layer, and counts how often."""
 
-    def make():
-        calls.append(1)
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
         return {"a": file(b"content")}
 
-    make.calls = calls
-    return make
+
+@pytest.fixture
+def made():
+    return Maker()
 
 
 def test_a_layer_is_made_once(cache, made):
     key = cache.key({"base": "amd64"})
     assert cache.get_or_make(key, made, time=1) == cache.get_or_make(key, made, time=1) == cache.get(key)
-    assert len(made.calls) == 1
+    assert made.calls == 1
 
 
 def test_other_ingredients_have_another_key(cache):

@@ -1,6 +1,7 @@
+import shutil
+
 import pytest
 
-from pipeline.image import mirrors
 from pipeline.image.mirrors import Mirrors, find_mirrors
 from pipeline.model.errors import Misuse
 from pipeline.settings import Base
@@ -20,7 +21,7 @@ Suites: bookworm-security
 @pytest.fixture
 def no_apt(monkeypatch):
     """A machine without apt."""
-    monkeypatch.setattr(mirrors.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
 
 
 @pytest.mark.usefixtures("no_apt")
@@ -75,7 +76,7 @@ def test_the_snapshot_archive_is_the_one_that_apt_knows(monkeypatch, tmp_path):
     program = tmp_path / "apt-config"
     program.write_text("#!/bin/sh\necho https://past.example/archive/@PATH@/@SNAPSHOTID@/\n")
     program.chmod(0o755)
-    monkeypatch.setattr(mirrors.shutil, "which", lambda _: str(program))
+    monkeypatch.setattr(shutil, "which", lambda _: str(program))
     assert find_mirrors(Base(), apt=tmp_path).snapshot == "https://past.example/archive"
 
 

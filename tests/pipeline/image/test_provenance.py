@@ -5,7 +5,7 @@ from pipeline.image.provenance import LOCAL_BUILDER, build_provenance
 from pipeline.image.wheels import Wheel
 from pipeline.model.context import Context, Source, Tool
 from pipeline.model.kinds import Kind
-from pipeline.model.predicates import parse_predicate
+from pipeline.model.predicates import Provenance, parse_predicate
 from pipeline.settings import load
 
 WHEEL = Wheel(name="tornado", version="6.5", filename="tornado-6.5-cp311-abi3-linux.whl", sha256="d" * 64, size=9)
@@ -33,7 +33,9 @@ def build(root):
 
 
 def parsed(predicate):
-    return parse_predicate(Kind.PROVENANCE, predicate)
+    found = parse_predicate(Kind.PROVENANCE, predicate)
+    assert isinstance(found, Provenance)
+    return found
 
 
 def dependencies(predicate):

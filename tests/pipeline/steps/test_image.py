@@ -7,7 +7,7 @@ from pipeline.image.hardening import ATTRIBUTES
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Outcome, Status
-from pipeline.model.predicates import parse_predicate
+from pipeline.model.predicates import Hardening, Provenance, parse_predicate
 from pipeline.steps import image
 from tests.support.composing import site
 
@@ -39,8 +39,8 @@ def test_its_evidence_is_provenance_and_hardening_that_parse(here):
     provenance, hardening = image.run(here.job).evidence
     assert (provenance.kind, provenance.platform) == (Kind.PROVENANCE, None)
     assert (hardening.kind, hardening.platform) == (Kind.HARDENING, "linux/amd64")
-    for evidence in (provenance, hardening):
-        assert parse_predicate(evidence.kind, evidence.predicate)
+    assert isinstance(parse_predicate(provenance.kind, provenance.predicate), Provenance)
+    assert isinstance(parse_predicate(hardening.kind, hardening.predicate), Hardening)
 
 
 def test_two_runs_say_the_same(here):
