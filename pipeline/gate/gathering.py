@@ -1,19 +1,13 @@
-"""From a store to what the judge needs: the image, its evidence, the trust roots, and what was seen before."""
+"""From a store to what the judge needs: the image, its evidence and the trust roots."""
 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from pipeline.files import locked, write_atomic
-from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, read_piece
-from pipeline.gate.judgement import Judgement
-from pipeline.model.context import Sha256Hex
+from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, read_piece
 from pipeline.model.digests import Digest
-from pipeline.model.documents import Document, canonical_json, parse
-from pipeline.model.errors import CannotEvaluate, GatehouseError
+from pipeline.model.errors import GatehouseError
 from pipeline.store.documents import malformed, read_descriptor, read_object
 from pipeline.store.interface import INDEXES, Descriptor, Store
 from pipeline.store.referrers import Attached, attached_bundles
@@ -112,38 +106,3 @@ def examine(bundles: Iterable[bytes], image: ImageFacts, roots: "Mapping[str, Tr
         else:
             found.append(read_piece(verified, image))
     return tuple(found)
-
-
-class _Seen(Document):
-    """``<state>/memory.json``: image digest, then who signed, to the highest evidence list seen."""
-
-    sequences: dict[Sha256Hex, dict[str, int]] = Field(default_factory=dict)
-
-
-def recall(state: Path, image: Digest) -> Memory:
-    """What this verifier has seen of an image; raises CannotEvaluate (``memory.unreadable``)."""
-    return Memory(sequences=_read_memory(state).sequences.get(image.hex, {}))
-
-
-def remember(state: Path, judgement: Judgement) -> None:
-    """Keep the highest accepted lists, so that a newer one cannot be taken away unnoticed."""
-    with locked(state / "locks" / "memory.lock"):
-        seen = _read_memory(state)
-        before = seen.sequences.get(judgement.image.hex, {})
-        after = {**before, **{by: max(n, before.get(by, 0)) for by, n in judgement.sequences.items()}}
-        if after != before:
-            kept = {"sequences": {**seen.sequences, judgement.image.hex: after}}
-            write_atomic(state / "memory.json", canonical_json(kept), mode=0o600)
-
-
-def _read_memory(state: Path) -> _Seen:
-    try:
-        return parse(_Seen, (state / "memory.json").read_bytes(), what="memory of the gate")
-    except FileNotFoundError:
-        return _Seen()
-    except (OSError, CannotEvaluate) as error:
-        raise CannotEvaluate(
-            "memory.unreadable",
-            f"{state / 'memory.json'}: not readable (got {error.__class__.__name__}, expected what the gate wrote)",
-            fix="restore it from a copy; without it nobody notices that an evidence list was taken away",
-        ) from error

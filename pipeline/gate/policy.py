@@ -28,6 +28,9 @@ Limit = bool | int | float | str | tuple[str, ...]
 #: Refusals of the judge itself that an environment may soften to warnings. The others hold the chain together.
 SOFT_CODES = ("evidence.expired",)
 
+#: Kinds whose predicate says nothing that a rule could look at. Of ``source`` nothing writes evidence yet.
+WITHOUT_RULES = (Kind.SIGNATURE, Kind.SOURCE)
+
 
 class Deadlines(Document):
     """Days from an advisory's publication to the day on which it refuses; all classes are named, *unknown* too."""
@@ -184,6 +187,9 @@ def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule
         if file.signer[name].root not in environment.roots:
             yield f"{here}: signer {name} is of root {file.signer[name].root}, which does not count there"
     yield from (f"{here}: {kind} cannot be required" for kind in environment.required if kind not in LISTED)
+    covered = {kind for rule in rules if _applies(rule, environment) for kind in rule.kinds}
+    bare = [kind for kind in environment.required if kind not in covered and kind not in WITHOUT_RULES]
+    yield from (f"{here}: {kind} is required and no rule looks at it" for kind in bare)
     known = {*SOFT_CODES, *(rule.id for rule in rules)}
     yield from (f"{here}: {code} cannot warn" for code in environment.warns if code not in known)
     needed = {name for rule in rules if _applies(rule, environment) for name in rule.limits}

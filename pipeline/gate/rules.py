@@ -123,6 +123,7 @@ def _environment() -> cel.Env:
     return cel.NewEnv(variables=_VARIABLES)
 
 
+@lru_cache(maxsize=8192)
 def _compile(code: str, name: str, expression: str) -> cel.Expression:
     try:
         return _environment().compile(expression)

@@ -5,9 +5,10 @@ The verdicts in ``dist/verdicts`` are previews: neither signed nor attached. Pro
 
 import json
 
-from pipeline.gate.gathering import gather, load_roots, read_image, recall, remember
+from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.judgement import Judgement
 from pipeline.gate.judging import judge
+from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import load_policy
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.outcome import Artifact, Outcome, Status

@@ -4,13 +4,15 @@ Everything that sigstore-python leaves to its caller is done here: the payload t
 the choice of the root, and an end to whatever a parser of foreign bytes may raise.
 """
 
+import copy
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from sigstore._internal.timestamp import TimestampVerificationResult
 from sigstore.errors import VerificationError
 from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify.verifier import Verifier
@@ -83,13 +85,13 @@ def verify_bundle(bundle: bytes, roots: Mapping[str, TrustedRoot]) -> Verified:
     try:
         parsed = _parse(bundle, what)  # 1
         name = _root_of(parsed.signing_certificate, roots, what)  # 2
-        verifier = _verifier(roots[name])
+        verifier = copy.copy(_verifier(roots[name]))
         payload_type, payload = _verify(verifier, parsed, what)  # 3
         _check_payload_type(payload_type, what)  # 4
         return Verified(
             statement=parse_statement(payload),
             identity=_identity(parsed.signing_certificate, what),  # 5
-            verified_at=_earliest_time(verifier, parsed),
+            verified_at=verifier.earliest,
             root=name,
             bundle_digest=digest,
         )
@@ -140,8 +142,8 @@ def _malformed(what: str, error: Exception) -> CannotEvaluate:
 
 
 @lru_cache(maxsize=8)
-def _verifier(root: TrustedRoot) -> Verifier:
-    return Verifier(trusted_root=root)
+def _verifier(root: TrustedRoot) -> "_TimedVerifier":
+    return _TimedVerifier(trusted_root=root)
 
 
 @lru_cache(maxsize=8)
@@ -166,6 +168,21 @@ def _root_of(leaf: x509.Certificate, roots: Mapping[str, TrustedRoot], what: str
     )
 
 
+class _TimedVerifier(Verifier):
+    """Keeps the earliest time that a verification established, which sigstore-python has no public way to ask for.
+
+    NOTE: it is verified only once verify_dsse has returned, as the log's promise of its time is checked after this.
+    Timestamps of unknown authorities are left out by then.
+    """
+
+    earliest: datetime
+
+    def _establish_time(self, bundle: Bundle) -> list[TimestampVerificationResult]:
+        times = super()._establish_time(bundle)
+        self.earliest = min((result.time for result in times), default=datetime.max.replace(tzinfo=UTC))
+        return times
+
+
 class _JudgedLater:
     """Who may sign depends on the kind of evidence and on the environment: the judge asks, with the whole identity."""
 
@@ -173,7 +190,7 @@ class _JudgedLater:
         """Sigstore's VerificationPolicy."""
 
 
-def _verify(verifier: Verifier, bundle: Bundle, what: str) -> tuple[str, bytes]:
+def _verify(verifier: "_TimedVerifier", bundle: Bundle, what: str) -> tuple[str, bytes]:
     try:
         return verifier.verify_dsse(bundle, _JudgedLater())
     except VerificationError as error:
@@ -221,9 +238,3 @@ def read_identity(certificate: x509.Certificate) -> Identity:
     if "issuer" not in stated:
         raise ValueError("certificate names no issuer")
     return Identity(san=names[0].value, **stated)
-
-
-def _earliest_time(verifier: Verifier, bundle: Bundle) -> datetime:
-    # NOTE: only times that verify_dsse has verified come back: it fails on a log promise that does not hold,
-    # and leaves timestamps of unknown authorities out. There is no public way to ask for them.
-    return min(result.time for result in verifier._establish_time(bundle))  # noqa: SLF001

@@ -5,9 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TextIO
 
-from pipeline.gate.gathering import gather, load_roots, read_image, recall, remember
+from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.judgement import Judgement
 from pipeline.gate.judging import judge
+from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import load_policy
 from pipeline.store.interface import Store
 

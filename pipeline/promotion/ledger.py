@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.files import read_limited, write_atomic
 from pipeline.gate.identity import Verified
+from pipeline.gate.memory import Head, recall_head, remember_head
 from pipeline.gate.policy import Environment, Policy
 from pipeline.gate.standing import difference
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 #: Some ten thousand promotions.
 MAX_LEDGER_BYTES = 128 * 1024 * 1024
 
-_RESTORE = "restore the ledger from a copy; a clone may begin its own anew by moving .gatehouse/ledger away"
+_RESTORE = (
+    "restore the ledger from a copy; a clone begins anew by moving .gatehouse/ledger and .gatehouse/memory.json away"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +68,8 @@ def lock_path(state: Path, environment: str) -> Path:
 def read_ledger(state: Path, environment: str, policy: Policy, roots: "Mapping[str, TrustedRoot]") -> Ledger:
     """Read and verify the whole chain; no file is an empty ledger.
 
-    Raises Refused (``ledger.broken``, ``ledger.signature``) naming the entry, CannotEvaluate (``ledger.unreadable``).
+    Raises Refused (``ledger.broken``, ``ledger.signature`` naming the entry, ``ledger.older-than-known``) and
+    CannotEvaluate (``ledger.unreadable``, ``memory.unreadable``).
     """
     path = ledger_path(state, environment)
     try:
@@ -78,7 +82,23 @@ def read_ledger(state: Path, environment: str, policy: Policy, roots: "Mapping[s
             f"ledger {environment}: not readable (got {error.strerror}, expected a file of this user)",
             fix=f"make {path} readable for this user",
         ) from error
-    return parse_ledger(content, policy.environment(environment), policy, roots)
+    ledger = parse_ledger(content, policy.environment(environment), policy, roots)
+    _check_memory(ledger, recall_head(state, environment))
+    return ledger
+
+
+def _check_memory(ledger: Ledger, known: Head | None) -> None:
+    """A chain that was cut short, or begun anew, is whole in itself: only who saw the longer one can tell."""
+    if known is None:
+        return
+    there = ledger.entries[known.sequence - 1].digest if len(ledger.entries) >= known.sequence else "nothing"
+    if there != known.digest:
+        raise Refused(
+            "ledger.older-than-known",
+            f"ledger {ledger.environment}: not the chain seen before (got {there[:12]} as entry {known.sequence}, "
+            f"expected {known.digest[:12]})",
+            fix=_RESTORE,
+        )
 
 
 def parse_ledger(
@@ -113,6 +133,8 @@ def append(state: Path, ledger: Ledger) -> None:
     """Write the ledger whole: a crash leaves the old file or the new one. Under the lock of ``lock_path``."""
     content = b"".join(entry.line + b"\n" for entry in ledger.entries)
     write_atomic(ledger_path(state, ledger.environment), content)
+    if ledger.head is not None:
+        remember_head(state, ledger.environment, Head(sequence=len(ledger.entries), digest=ledger.head.digest))
 
 
 def _read_entry(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.files import locked
 from pipeline.gate.evidence import Evidence, ImageFacts, Piece
-from pipeline.gate.gathering import gather, read_image, recall, remember
+from pipeline.gate.gathering import gather, read_image
 from pipeline.gate.judgement import Judgement, rfc3339
 from pipeline.gate.judging import judge
+from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import Environment, Policy
 from pipeline.gate.standing import difference
 from pipeline.gate.verdict import same_verdict, verdict_predicate, verdict_statement

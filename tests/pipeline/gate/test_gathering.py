@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.gate.evidence import Flaw, Piece
-from pipeline.gate.gathering import gather, load_roots, read_image, recall
+from pipeline.gate.gathering import gather, load_roots, read_image
+from pipeline.gate.memory import recall
 from pipeline.gate.verify_command import print_judgement, verify_image
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate

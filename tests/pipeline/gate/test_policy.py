@@ -133,6 +133,12 @@ def test_a_broken_environment_is_no_policy(folder, old, new, code, said):
 @pytest.mark.parametrize(
     ("old", "new", "code", "said"),
     [
+        (
+            'kinds = ["workflows"]',
+            'kinds = ["sast"]',
+            "policy.contradiction",
+            "workflows is required and no rule looks",
+        ),
         ('title = "The tests passed"', "", "policy.shape", "rule.0.title: field required"),
         ('title = "The tests passed"', 'title = "The tests passed"\nskip = true', "policy.shape", "rule.0.skip"),
         ('id = "tests.count"', 'id = "tests.result"', "policy.contradiction", "rule tests.result is there twice"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.gate import step
-from pipeline.model.context import Context
+from pipeline.model.context import Context, Tool
 from pipeline.model.documents import validate
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.outcome import Outcome, Status, StepRecord
@@ -28,7 +28,7 @@ def stored(job, rekor_v1, root):
     """The release in the job's own state folder, and the image step's record of it."""
     made = Stored.make(job.root, rekor_v1, root, state=job.state)
     outcome = Outcome(status=Status.PASSED, finding="built", data={"digest": str(made.image.digest)})
-    context = Context(source=job.source, locks={}, tool={"name": "x", "version": "1"}, python="3.11.7")
+    context = Context(source=job.source, locks={}, tool=Tool(name="x", version="1"), python="3.11.7")
     job.write_record(StepRecord(step="image", context=context, seconds=1, started=1, outcome=outcome))
     return made
 

@@ -140,6 +140,23 @@ def test_a_file_that_is_cut_off_is_broken(stored, policy, lines):
     assert error.value.code == "ledger.broken"
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_chain_that_was_cut_short_is_refused_by_who_saw_the_longer_one(stored, policy, parse, lines, kept):
+    append(stored.state, parse(lines))
+    ledger_path(stored.state, "development").write_bytes(b"".join(one + b"\n" for one in lines[:kept]))
+    with pytest.raises(Refused, match=r"not the chain seen before \(got nothing as entry 3, expected ") as error:
+        read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
+    assert error.value.code == "ledger.older-than-known"
+
+
+def test_a_chain_that_was_begun_anew_is_refused_by_who_saw_the_other(stored, policy, parse, lines, rekor_v1):
+    append(stored.state, parse(lines[:1]))
+    other = line(rekor_v1, IMAGES[1], 1, None)
+    ledger_path(stored.state, "development").write_bytes(other + b"\n")
+    with pytest.raises(Refused, match="not the chain seen before"):
+        read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
+
+
 def test_a_folder_in_its_place_cannot_be_read(stored, policy):
     ledger_path(stored.state, "development").mkdir(parents=True)
     with pytest.raises(CannotEvaluate) as error:

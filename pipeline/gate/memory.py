@@ -1,0 +1,75 @@
+"""What a verifier has seen before, so that something newer cannot be taken away unnoticed.
+
+``<state>/memory.json``; it only grows, and what cannot be read stops the gate.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline.files import locked, write_atomic
+from pipeline.gate.evidence import Memory
+from pipeline.gate.judgement import Judgement
+from pipeline.model.context import Sha256Hex
+from pipeline.model.digests import Digest
+from pipeline.model.documents import Document, canonical_json, parse
+from pipeline.model.errors import CannotEvaluate
+
+
+class Head(Document):
+    """The last entry seen of an environment's ledger: its number and the digest of its line."""
+
+    sequence: int = Field(ge=1)
+    digest: Sha256Hex
+
+
+class Seen(Document):
+    """``sequences``: image digest, then who signed, to the highest evidence list. ``heads``: environment to head."""
+
+    sequences: dict[Sha256Hex, dict[str, int]] = Field(default_factory=dict)
+    heads: dict[str, Head] = Field(default_factory=dict)
+
+
+def recall(state: Path, image: Digest) -> Memory:
+    """What this verifier has seen of an image; raises CannotEvaluate (``memory.unreadable``)."""
+    return Memory(sequences=_read(state).sequences.get(image.hex, {}))
+
+
+def remember(state: Path, judgement: Judgement) -> None:
+    """Keep the highest accepted evidence lists."""
+    with locked(state / "locks" / "memory.lock"):
+        seen = _read(state)
+        before = seen.sequences.get(judgement.image.hex, {})
+        after = {**before, **{by: max(n, before.get(by, 0)) for by, n in judgement.sequences.items()}}
+        if after != before:
+            _write(state, seen.model_copy(update={"sequences": {**seen.sequences, judgement.image.hex: after}}))
+
+
+def recall_head(state: Path, environment: str) -> Head | None:
+    """The last head seen of an environment's ledger; raises CannotEvaluate (``memory.unreadable``)."""
+    return _read(state).heads.get(environment)
+
+
+def remember_head(state: Path, environment: str, head: Head) -> None:
+    """Keep a head that the chain was verified up to."""
+    with locked(state / "locks" / "memory.lock"):
+        seen = _read(state)
+        if seen.heads.get(environment) != head:
+            _write(state, seen.model_copy(update={"heads": {**seen.heads, environment: head}}))
+
+
+def _read(state: Path) -> Seen:
+    try:
+        return parse(Seen, (state / "memory.json").read_bytes(), what="memory of the gate")
+    except FileNotFoundError:
+        return Seen()
+    except (OSError, CannotEvaluate) as error:
+        raise CannotEvaluate(
+            "memory.unreadable",
+            f"{state.name}/memory.json: not readable (got {type(error).__name__}, expected what the gate wrote)",
+            fix="restore it from a copy; without it nobody notices that evidence or promotions were taken away",
+        ) from error
+
+
+def _write(state: Path, seen: Seen) -> None:
+    write_atomic(state / "memory.json", canonical_json(seen.model_dump(mode="json")), mode=0o600)
