@@ -111,6 +111,11 @@ def _use_system_certificates() -> None:
     truststore.inject_into_ssl()
 
 
+def _docker_config() -> Path:
+    """Where Docker keeps the credentials of registries."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
 def make_job(arguments: argparse.Namespace) -> "Job":
     """Everything a step is given: settings, source, environments, options."""
     from pipeline import settings
@@ -128,6 +133,7 @@ def make_job(arguments: argparse.Namespace) -> "Job":
         tools=dict(arguments.environment),
         options=arguments.options,
         ci=arguments.ci,
+        docker_config=_docker_config(),
         say=_say,
     )
 
@@ -214,7 +220,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.registry:
         loaded = settings.with_registry(loaded, arguments.registry)
     judgement = verify_image(
-        open_store(loaded.store.registry, state),
+        open_store(loaded.store.registry, state, docker_config=_docker_config()),
         arguments.image,
         arguments.environment,
         arguments.policy or root / "policies",

@@ -16,7 +16,6 @@ MADE_BY: Mapping[Kind, str] = {
     Kind.TESTS: "tests",
     Kind.SAST: "sast",
     Kind.WORKFLOWS: "workflows",
-    Kind.DEPENDENCIES: "audit",
     Kind.VULNERABILITIES: "audit",
     Kind.SBOM: "sbom",
     Kind.HARDENING: "image",
@@ -25,7 +24,8 @@ MADE_BY: Mapping[Kind, str] = {
 #: Kinds that no step of the main job makes.
 MADE_ELSEWHERE: Mapping[Kind, str] = {
     Kind.SOURCE: "needs GitHub's API",
-    Kind.REPRODUCTION: "needs a second build: `nox -s reproduce`",
+    Kind.DEPENDENCIES: "no step makes it yet",
+    Kind.REPRODUCTION: "needs a second build, which no step makes yet",
 }
 _MAX_REASON = 300
 
