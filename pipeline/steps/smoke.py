@@ -4,8 +4,11 @@ On a container engine it runs hardened, and that is evidence. Without one its en
 namespaces: a warning, never evidence. Knows nothing of the service but ``app.port`` and ``app.health``.
 """
 
+import contextlib
 import platform
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +51,29 @@ def smoke(job: Job, environment: Mapping[str, str]) -> Outcome:
     """``run``, with where to look for an engine."""
     image = read_image(job)
     search = find_engine(environment)
-    with locked(job.state / "locks" / "smoke"):
+    with locked(job.state / "locks" / "smoke"), _cleaning_up():
         if search.engine is not None:
             return _on_engine(job, image, search.engine)
         job.say(f"no container engine ({'; '.join(search.reasons)}): trying user namespaces")
         return _in_namespaces(job, image)
+
+
+@contextlib.contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind, as Ctrl-C does, so that no container stays; only a main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def read_image(job: Job) -> Image:

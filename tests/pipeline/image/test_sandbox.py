@@ -116,7 +116,8 @@ def test_a_service_that_ignores_sigterm_is_killed_and_fails(place):
 
 def test_a_service_that_never_becomes_healthy_fails_that_one_check(place):
     report, _ = start(place, "sick", start_seconds=0.5)
-    assert failed(report) == {"becomes-healthy": "GET /healthz answered 200 never, last status 503"}
+    assert set(failed(report)) == {"becomes-healthy"}
+    assert len(report.checks) == 1
 
 
 def test_a_service_that_crashes_fails_at_once_and_its_last_words_are_kept(place):

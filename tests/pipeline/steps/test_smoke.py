@@ -1,7 +1,9 @@
 """The smoke step: evidence from an engine only, a warning from namespaces, and never a pass for a broken service."""
 
 import shutil
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,6 +168,22 @@ class TestWithoutAnEngine:
         assert not (made.state / "smoke").exists()
 
 
+class TestSignals:
+    def test_an_end_from_outside_unwinds_and_the_old_handler_comes_back(self, made, monkeypatch):
+        before = signal.getsignal(signal.SIGTERM)
+        on_fake_engine(monkeypatch, *GOOD)
+        monkeypatch.setattr(smoke, "run_hardened", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(SystemExit) as end:
+            smoke.smoke(made, {})
+        assert end.value.code == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    def test_a_step_in_a_thread_runs_all_the_same(self, made, monkeypatch):
+        on_fake_engine(monkeypatch, *GOOD)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(smoke.smoke, made, {}).result().status is Status.PASSED
+
+
 class TestTheImage:
     def test_without_a_record_of_this_tree_the_step_cannot_evaluate(self, job):
         with pytest.raises(CannotEvaluate, match="got no record, expected one of this tree") as refusal:
@@ -296,12 +314,14 @@ class TestOnARealEngine:
         assert outcome.status is Status.FAILED
         assert outcome.evidence[0].predicate["failedTests"] == [check]
 
-    def test_a_ctrl_c_leaves_nothing(self, made, engine, engine_environment, monkeypatch):
+    @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+    def test_a_signal_leaves_nothing(self, made, engine, engine_environment, monkeypatch, number, raised):
         def interrupt(*_: Any) -> None:
-            raise KeyboardInterrupt
+            assert engine.containers.list(filters={"label": containers.LABEL})
+            signal.raise_signal(number)
 
         monkeypatch.setattr(containers, "wait_healthy", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(raised):
             smoke.smoke(made, engine_environment)
 
     def test_what_a_killed_run_left_is_removed_by_the_next(self, made, engine, engine_environment):
