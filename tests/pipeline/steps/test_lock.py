@@ -13,6 +13,7 @@ from pipeline.model.outcome import Problem, Status
 from pipeline.steps import lock
 from pipeline.steps.lock_compilers import PipCompile, Uv, prepare, source_of
 from tests.support.jobs import fake_environment, make_job
+from tests.support.package_index import package_index
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
@@ -250,22 +251,56 @@ def real(root, tools):
     return root, tools
 
 
-@pytest.mark.network
-def test_a_forged_hash_does_not_confirm_itself(tmp_path, real, root):
+@pytest.fixture
+def index(monkeypatch, tmp_path):
+    """A private index with a password, as pip's only configuration."""
+    with package_index(("idna", "3.7"), ("idna", "3.8")) as found:
+        monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        monkeypatch.setenv("PIP_INDEX_URL", found.url)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield found
+
+
+def locked_from(index, folder: Path, tools, lock_text: str):
+    job = make_job(folder, FILES | {f"{name}.txt": lock_text for name in LOCKS}, tools)
+    return lock.run(job)
+
+
+def test_locks_are_held_to_the_configured_index_and_keep_their_pins(tmp_path, real, index):
+    right = pinned("idna", "3.7", index.sha256("idna", "3.7"))
+    outcome = locked_from(index, tmp_path / "clone", real[1], right)
+    assert (outcome.status, outcome.problems) == (Status.PASSED, [])
+    assert index.server.requests, "a newer release is there, and the pin still fits"
+
+
+def test_a_forged_hash_does_not_confirm_itself(tmp_path, real, index):
     """Compilers copy hashes from the lock that they find; ours find none."""
-    text = (root / "requirements.txt").read_text()
-    forged = text.replace(text.split("sha256:")[1][:64], A, 1)
-    job = make_job(
-        tmp_path,
-        FILES
-        | {f"{name}.in": "tornado\n" for name in LOCKS}
-        | {f"{name}.txt": text for name in LOCKS}
-        | {"requirements.txt": forged},
-        real[1],
-    )
-    outcome = lock.run(job)
-    assert [problem.code for problem in outcome.problems] == ["lock.unknown-hash"]
+    outcome = locked_from(index, tmp_path / "clone", real[1], pinned("idna", "3.7", A))
+    assert {problem.code for problem in outcome.problems} == {"lock.unknown-hash"}
     assert A in outcome.problems[0].message
+
+
+def test_a_second_index_with_a_newer_release_is_refused_and_never_asked(tmp_path, real, index, monkeypatch):
+    with package_index(("idna", "99.0")) as confusing:
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", confusing.url)
+        with pytest.raises(Refused) as refused:
+            locked_from(index, tmp_path / "clone", real[1], STORED)
+    assert refused.value.code == "lock.second-index"
+    assert confusing.server.requests == []
+    assert "sesame" not in str(refused.value)
+
+
+def test_an_index_that_goes_away_cannot_be_evaluated(tmp_path, real, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://reader:sesame@127.0.0.1:1/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(CannotEvaluate) as refused:
+        locked_from(None, tmp_path / "clone", real[1], STORED)
+    assert refused.value.code == "lock.unresolvable"
+    assert "sesame" not in str(refused.value)
 
 
 @pytest.mark.network
