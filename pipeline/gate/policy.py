@@ -3,12 +3,14 @@
 import hashlib
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from pipeline.files import read_limited
 from pipeline.gate.rules import Code, CompiledRule, Rule, compile_rule
 from pipeline.gate.signers import ExactSigner, GithubSigner, Repository, Signer
 from pipeline.model.documents import Document, canonical_json
@@ -127,11 +129,18 @@ class Policy:
 
 def load_policy(folder: Path) -> Policy:
     """Read, check and compile the policy; raises CannotEvaluate (``policy.*``) naming file and place."""
-    environments = _read(EnvironmentsFile, folder / ENVIRONMENTS_FILE)
-    rules = _read(RulesFile, folder / RULES_FILE).rule
+    contents = [_content(folder / name) for name in (ENVIRONMENTS_FILE, RULES_FILE)]
+    return replace(_compiled(*contents), digest=policy_digest(folder))
+
+
+@lru_cache(maxsize=16)
+def _compiled(environments_content: bytes, rules_content: bytes) -> Policy:
+    """The policy in two files, without its digest: a pure function of bytes, as judging a thousand releases asks."""
+    environments = _parse(EnvironmentsFile, environments_content, f"policies/{ENVIRONMENTS_FILE}")
+    rules = _parse(RulesFile, rules_content, f"policies/{RULES_FILE}").rule
     _check(list(_contradictions(environments, rules)))
     return Policy(
-        digest=policy_digest(folder),
+        digest="",
         repository=environments.repository,
         signers=dict(environments.signer),
         environments=environments.environment,
@@ -146,22 +155,29 @@ def policy_digest(folder: Path) -> str:
     return hashlib.sha256(canonical_json(files)).hexdigest()
 
 
-def _read(model: type[Any], path: Path) -> Any:
+def _content(path: Path) -> bytes:
     what = f"policies/{path.name}"
     try:
-        content = path.read_bytes()
-        if len(content) > MAX_POLICY_BYTES:
-            raise ValueError(f"{len(content)} bytes are more than {MAX_POLICY_BYTES}")
-        parsed = tomllib.loads(content.decode("utf-8"))
-        return model.model_validate_json(canonical_json(parsed))
+        return read_limited(path, MAX_POLICY_BYTES)
     except FileNotFoundError as error:
         raise _broken("policy.missing", what, "no such file", "a file", "restore it from the protected base") from error
+    except OSError as error:
+        got = error.strerror or type(error).__name__
+        raise _broken("policy.malformed", what, got, "a file", f"make {what} readable for this user") from error
+
+
+def _parse(model: type[Any], content: bytes, what: str) -> Any:
+    try:
+        if len(content) > MAX_POLICY_BYTES:
+            raise ValueError(f"more than {MAX_POLICY_BYTES} bytes")
+        parsed = tomllib.loads(content.decode("utf-8"))
+        return model.model_validate_json(canonical_json(parsed))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
         got = f"{where}: {first['msg'].lower()[:160]}"
         raise _broken("policy.shape", what, got, "what its schema allows", f"change {where} in {what}") from error
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         # TOMLDecodeError is a ValueError, and so are nan, dates and text that is no UTF-8 once they become JSON.
         got = " ".join(str(error).split())[:160]
         raise _broken("policy.malformed", what, got, "TOML in UTF-8", f"mend {what} at the place named") from error
