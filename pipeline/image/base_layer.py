@@ -1,8 +1,10 @@
 """The base: locked Debian packages laid out without their scripts, and what those scripts would have made."""
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.image.base_packages import Package
@@ -48,10 +50,12 @@ def lay_out(packages: Mapping[Package, Path], *, architecture: str) -> dict[str,
     Raises CannotEvaluate (``base.package``).
     """
     tree: dict[str, Entry] = {}
-    for package, path in sorted(packages.items(), key=lambda item: item[0].name):
-        deb = read_deb(path.read_bytes(), what=f"{package.name} {package.version}")
-        tree |= _kept(deb)
-        tree |= _status(package.name, deb)
+    ordered = sorted(packages, key=lambda package: package.name)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        debs = pool.map(lambda item: read_deb(packages[item].read_bytes(), what=f"{item.name} {item.version}"), ordered)
+        for package, deb in zip(ordered, debs, strict=True):
+            tree |= _kept(deb)
+            tree |= _status(package.name, deb)
     tree |= _trust_store(tree)
     return {path: entry for path, entry in tree.items() if not path.startswith("usr/share/ca-certificates/")} | {
         **{name: link(f"usr/{name}") for name in _top_links(architecture)},

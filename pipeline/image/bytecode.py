@@ -12,6 +12,8 @@ from pipeline.image.layer import Entry, Kind, Tree, file
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.processes import run
 
+#: Where a base keeps what it takes to run Python: its program, its library, and the libraries of both.
+_INTERPRETER = ("usr/bin/python", "usr/lib/")
 _MACHINES: dict[str, Architecture] = {"x86_64": "amd64", "aarch64": "arm64"}
 # Unchecked-hash code (PEP 552) holds no time and is never compared with its source: the image is read-only anyway.
 # A file that is no Python of this version (a template, a test's bad example) simply has none.
@@ -51,7 +53,7 @@ def compile_sources(tree: Tree, base: Tree, *, python: str) -> dict[str, Entry]:
         return {}
     with tempfile.TemporaryDirectory(prefix="gatehouse-bytecode-") as temporary:
         system, work = Path(temporary, "system"), Path(temporary, "work")
-        _write(system, base)
+        _write(system, {path: entry for path, entry in base.items() if path.startswith(_INTERPRETER)})
         _write(work, {path: tree[path] for path in sources})
         # Each file's code depends on that file alone, so the work can be shared out.
         workers = os.cpu_count() or 1

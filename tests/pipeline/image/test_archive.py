@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import tarfile
 
 import pytest
@@ -18,6 +19,7 @@ from pipeline.image.archive import (
 )
 from pipeline.image.layer import Entry, Kind, Packed, compress, file, folder, link, pack, sha256, tar
 from pipeline.model.errors import CannotEvaluate
+from pipeline.processes import run
 from tests.support.debian import tar_of
 
 BASE = {"usr/lib/libx.so": file(b"x"), "lib": link("usr/lib"), "tmp": folder(0o1777)}
@@ -234,3 +236,19 @@ class TestUnpacking:
         (tmp_path / "rootfs").mkdir()
         refusal(unpack_rootfs, tmp_path / "i.tar", "linux/amd64", tmp_path / "rootfs")
         assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.interop
+def test_skopeo_reads_the_same_digest_as_a_layout_and_the_same_layers_as_dockers(written):
+    skopeo = shutil.which("skopeo")
+    if skopeo is None:
+        pytest.skip("skopeo is not on the PATH: .ci/install-outside-verifiers installs it")
+
+    def inspect(transport):
+        ended = run([skopeo, "inspect", f"{transport}:{written[0]}"])
+        assert ended.exit_code == 0, ended.last_words
+        return json.loads(ended.stdout)
+
+    assert inspect("oci-archive")["Digest"] == written[1].digest
+    diff_ids = Archive(written[0]).config("linux/amd64")["rootfs"]["diff_ids"]
+    assert inspect("docker-archive")["Layers"] == diff_ids

@@ -4,11 +4,17 @@ import time
 
 import pytest
 
-from pipeline.image.archive import Archive
+from pipeline.git import git
+from pipeline.image.archive import Archive, unpack_rootfs
+from pipeline.image.base_layer import TUPLES
+from pipeline.image.bytecode import host_architecture
 from pipeline.image.composer import compose
+from pipeline.image.hardening import examine
 from pipeline.image.layer import file
 from pipeline.image.lower_layers import Workshop
+from pipeline.indexes import pip_environment
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Misuse, Refused
+from pipeline.processes import run
 from pipeline.settings import load
 from pipeline.source import read_source
 from tests.support.composing import DOCKERFILE, site
@@ -206,3 +212,51 @@ def test_a_superseded_package_comes_from_the_snapshot(here, build):
     mirror = here.settings.base.mirror
     settings.write_text(settings.read_text() + f'snapshot = "{mirror}/past"\n')
     assert "usr/share/zoneinfo/UTC" in build()[1].tree("linux/amd64")
+
+
+@pytest.fixture(scope="module")
+def real(root, checks_python, tmp_path_factory):
+    """The repository's own image, composed twice in two clones, with nothing shared."""
+    composed = []
+    for name, umask in (("one", 0o022), ("another place", 0o077)):
+        folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
+        clone = folder / name
+        assert git(root, "clone", "-q", str(root), str(clone)).exit_code == 0
+        shop = Workshop(root=clone, cache=folder / "cache", pip=checks_python, pip_environment=pip_environment())
+        before = os.umask(umask)
+        try:
+            settings = load(clone)
+            composed.append((compose(shop, settings, read_source(clone), folder / "image.tar"), folder / "image.tar"))
+        except (Misuse, CannotEvaluate) as error:
+            if error.code not in {"base.no-mirror", "download.unreachable", "wheels.not-fetched"}:
+                raise
+            pytest.skip(error.message)
+        finally:
+            os.umask(before)
+    return composed
+
+
+@pytest.mark.network
+class TestTheRealImage:
+    def test_two_clean_builds_have_one_digest(self, real):
+        (one, first), (other, second) = real
+        # The clones' addresses are the same, so their labels are too.
+        assert one.written == other.written
+        assert first.read_bytes() == second.read_bytes()
+
+    def test_it_has_every_attribute(self, real):
+        seen = examine(Archive(real[0][1]), "linux/amd64")
+        assert seen.flaws == ()
+        assert int(seen.measures["size_bytes"]) <= 75_000_000
+
+    def test_its_own_python_imports_the_service_and_its_dependencies(self, real, tmp_path):
+        unpack_rootfs(real[0][1], f"linux/{host_architecture()}", tmp_path)
+        libraries = tmp_path / "usr/lib" / TUPLES[host_architecture()]
+        (loader,) = libraries.glob("ld-linux*")
+        program = "import sys; sys.path[:0] = sys.argv[1:]; import tornado.web, sample_app.server, ssl, sqlite3"
+        ended = run(
+            [loader, "--library-path", libraries, tmp_path / "usr/bin/python3.13", "-Bc", program, tmp_path / "app"]
+            + [tmp_path / "usr/local/lib/python3.13/dist-packages"],
+            env={"PYTHONHOME": str(tmp_path / "usr")},
+        )
+        assert ended.exit_code == 0, ended.last_words

@@ -1,12 +1,14 @@
 import gzip
 import io
+import os
 import tarfile
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.image.archive import read_tree
-from pipeline.image.layer import Entry, Kind, compress, file, folder, link, pack, tar, with_folders
+from pipeline.image.archive import gunzip, read_tree
+from pipeline.image.layer import BLOCK, Entry, Kind, compress, file, folder, link, pack, tar, with_folders
 
 TREE = {"usr/bin/x": file(b"x", executable=True), "a": link("usr/bin/x"), "home": folder(owner=65532)}
 #: Seen once, on Python 3.11 with zlib 1.2.13, and 3.13 with zlib 1.3.1; a change of it changes every image.
@@ -37,6 +39,19 @@ def test_the_gzip_header_names_no_time_and_no_system():
     packed = compress(b"content" * 100)
     assert packed[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
     assert gzip.decompress(packed) == b"content" * 100
+
+
+@pytest.mark.parametrize("length", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5])
+def test_a_layer_of_any_length_is_one_gzip_stream(length):
+    plain = (bytes(range(251)) * (length // 251 + 1))[:length]
+    assert gunzip(compress(plain)) == plain
+
+
+def test_the_number_of_processors_does_not_matter(monkeypatch):
+    plain = bytes(range(251)) * (3 * BLOCK // 251)
+    many = compress(plain)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert compress(plain) == many
 
 
 paths = st.from_regex(r"[a-z]{1,3}(/[a-zé]{1,120}){0,2}", fullmatch=True)
