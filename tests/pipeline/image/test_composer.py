@@ -218,10 +218,12 @@ def test_a_superseded_package_comes_from_the_snapshot(here, build):
 def real(root, checks_python, tmp_path_factory):
     """The repository's own image, composed twice in two clones, with nothing shared."""
     composed = []
+    source = root
     for name, umask in (("one", 0o022), ("another place", 0o077)):
         folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
         clone = folder / name
-        assert git(root, "clone", "-q", str(root), str(clone)).exit_code == 0
+        assert git(root, "clone", "-q", str(source), str(clone)).exit_code == 0
+        source = clone
         shop = Workshop(root=clone, cache=folder / "cache", pip=checks_python, pip_environment=pip_environment())
         before = os.umask(umask)
         try:
@@ -240,7 +242,6 @@ def real(root, checks_python, tmp_path_factory):
 class TestTheRealImage:
     def test_two_clean_builds_have_one_digest(self, real):
         (one, first), (other, second) = real
-        # The clones' addresses are the same, so their labels are too.
         assert one.written == other.written
         assert first.read_bytes() == second.read_bytes()
 
@@ -253,10 +254,19 @@ class TestTheRealImage:
         unpack_rootfs(real[0][1], f"linux/{host_architecture()}", tmp_path)
         libraries = tmp_path / "usr/lib" / TUPLES[host_architecture()]
         (loader,) = libraries.glob("ld-linux*")
+        installed = [tmp_path / "usr/local/lib/python3.13/dist-packages"]
         program = "import sys; sys.path[:0] = sys.argv[1:]; import tornado.web, sample_app.server, ssl, sqlite3"
         ended = run(
-            [loader, "--library-path", libraries, tmp_path / "usr/bin/python3.13", "-Bc", program, tmp_path / "app"]
-            + [tmp_path / "usr/local/lib/python3.13/dist-packages"],
+            [
+                loader,
+                "--library-path",
+                libraries,
+                tmp_path / "usr/bin/python3.13",
+                "-Bc",
+                program,
+                tmp_path / "app",
+                *installed,
+            ],
             env={"PYTHONHOME": str(tmp_path / "usr")},
         )
         assert ended.exit_code == 0, ended.last_words
