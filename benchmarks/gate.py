@@ -33,7 +33,8 @@ sys.path.insert(0, sys.argv[1])
 from pipeline.gate.verify_command import verify_image
 from pipeline.store.layout import OciLayout
 state = Path(sys.argv[2])
-verify_image(OciLayout(state / "store"), sys.argv[3], "development", Path(sys.argv[1], "policies"), datetime.now(UTC), state)
+policies, now = Path(sys.argv[1], "policies"), datetime.now(UTC)
+verify_image(OciLayout(state / "store"), sys.argv[3], "development", policies, now, state)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

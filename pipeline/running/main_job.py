@@ -17,7 +17,7 @@ from pipeline.model.errors import GatehouseError, Misuse
 from pipeline.running import reuse
 from pipeline.running.environments import STATE, ensure, locate
 from pipeline.running.request import Request, current
-from pipeline.running.sessions import CLOSING, TOOLS, SessionResult, result_path
+from pipeline.running.sessions import CLOSING, TOOLS, SessionResult, result_path, run_session
 
 MAIN = tuple(TOOLS)
 CHECKS = tuple(name for name in MAIN if name not in CLOSING)
@@ -104,12 +104,12 @@ def _prepare(root: Path, names: Sequence[str]) -> None:
 
 
 def _run_checks(root: Path, names: Sequence[str], jobs: str, request: Request) -> None:
-    """The independent sessions. Those whose result stands are over in milliseconds, so they are not given a process."""
+    """The independent sessions. Those whose result stands are over in milliseconds, so they get no process."""
     snapshot = take_snapshot(root)
     stale = [name for name in names if request.fresh or not reuse.decide(root / STATE, name, snapshot).reuse]
-    quick = [name for name in names if name not in stale]
-    if quick:
-        _nox(root, quick, "1", request)
+    for name in names:
+        if name not in stale:
+            run_session(root, name, (), request, _say)
     if stale:
         _nox(root, stale, jobs, request)
 
