@@ -30,7 +30,19 @@ HARDENING: dict[str, Any] = {
     "tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,size=64m"},  # noqa: S108 - inside the container
     "mem_limit": "512m",
     "pids_limit": 128,
+    # Named, because podman's own defaults are above what an engine inside a container may set.
+    "ulimits": [
+        {"name": "nofile", "soft": 1024, "hard": 4096},
+        {"name": "nproc", "soft": 4096, "hard": 4096},
+    ],
 }
+
+
+#: What every engine grants where nothing is dropped (podman's smallest default; Docker's holds three more).
+DEFAULT_CAPABILITIES = frozenset(
+    {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE"}
+    | {"SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +144,8 @@ def _unload(client: "DockerClient", image: "Image", before: dict[str, Any], know
     for tag in image.tags:
         with contextlib.suppress(DockerException):
             if tag in before:
-                client.images.get(before[tag]).tag(tag)
+                repository, _, version = tag.rpartition(":")
+                client.images.get(before[tag]).tag(repository, version)
             else:
                 client.images.remove(tag)
     if image.id not in known:
@@ -171,13 +184,14 @@ def _observe(container: "Container", port: int, health: str, start_seconds: floa
 def check_hardened(attributes: dict[str, Any]) -> Check:
     """Hold what the engine says that it runs against what was asked for: an engine may ignore what it cannot do."""
     host, config = attributes["HostConfig"], attributes["Config"]
-    # Docker repeats what it was told, podman lists what is left.
-    dropped = [str(name).upper() for name in host.get("CapDrop") or ()]
+    # Docker repeats what it was told, podman names each capability that it would have granted.
+    dropped = {str(name).upper().removeprefix("CAP_") for name in host.get("CapDrop") or ()}
+    none_left = not host.get("CapAdd") and ("ALL" in dropped or dropped >= DEFAULT_CAPABILITIES)
     wrong = [
         name
         for name, holds in {
             "read-only root": host.get("ReadonlyRootfs") is True,
-            "no capabilities": ("ALL" in dropped or attributes.get("EffectiveCaps") == []) and not host.get("CapAdd"),
+            "no capabilities": none_left,
             "no new privileges": any("no-new-privileges" in option for option in host.get("SecurityOpt") or ()),
             "not privileged": host.get("Privileged") is False,
             "user": config.get("User") == SERVICE_USER,

@@ -343,8 +343,9 @@ class TestOnARealEngine:
         self, made, archives, engine, engine_environment
     ):
         (old,) = engine.images.load(archives("crash")[0].read_bytes())
+        (name,) = old.tags
         try:
             assert smoke.smoke(made, engine_environment).status is Status.PASSED
-            assert engine.images.get("gatehouse-test-service:latest").id == old.id
+            assert engine.images.get(name).id == old.id
         finally:
-            engine.images.remove("gatehouse-test-service:latest")
+            engine.images.remove(old.id, force=True)
