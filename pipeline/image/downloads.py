@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 WORKERS = 8
 TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and between two bytes."""
+#: The hash is that of the file, not of a compressed form of it.
+_IDENTITY = {"Accept-Encoding": "identity"}
 ATTEMPTS = 3
 
 
@@ -49,7 +51,7 @@ def fetch(address: str, *, what: str, limit: int) -> bytes:
     with session() as connection:
         for _ in range(ATTEMPTS):
             try:
-                with connection.get(address, timeout=TIMEOUT, stream=True) as answer:
+                with connection.get(address, headers=_IDENTITY, timeout=TIMEOUT, stream=True) as answer:
                     last = f"status {answer.status_code}"
                     if answer.status_code == requests.codes.ok:
                         content = bytearray()
@@ -125,7 +127,7 @@ def _attempt(connection: "requests.Session", address: str, part: Path, item: Wan
     if have >= item.size:
         part.unlink()
         have = 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    headers = _IDENTITY | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with connection.get(address, headers=headers, timeout=TIMEOUT, stream=True) as answer:
             if answer.status_code not in {requests.codes.ok, requests.codes.partial_content}:

@@ -126,6 +126,7 @@ def test_a_credential_in_an_address_is_never_told(tmp_path):
 def test_a_small_document_is_fetched_whole():
     with loopback(lambda _: Reply(200, b"text")) as server:
         assert fetch(f"{server.origin}/x", what="x", limit=4) == b"text"
+    assert [request.headers["Accept-Encoding"] for request in server.requests] == ["identity"]
 
 
 @pytest.mark.parametrize("reply", [Reply(404), Reply(200, b"too long"), Reply(200, b"x", announce=4)])
