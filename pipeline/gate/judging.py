@@ -1,6 +1,6 @@
 """The verdict: a pure function of image, evidence, policy, environment, time and what was seen before."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pipeline.gate.agreement import contradiction_findings, source_findings, time_findings
@@ -10,7 +10,7 @@ from pipeline.gate.levels import levels
 from pipeline.gate.listing import Listing, list_findings, read_listing
 from pipeline.gate.policy import Environment, Policy
 from pipeline.gate.rules import View
-from pipeline.gate.standing import READ, Standing, flaw_findings, signer_findings, stand
+from pipeline.gate.standing import OUTPUT, Standing, flaw_findings, signer_findings, stand
 from pipeline.model.kinds import SHAPES, Kind
 
 #: Admission controllers stop at 50 referrers (Kyverno).
@@ -37,25 +37,30 @@ def judge(
     """
     here = policy.environment(environment)
     pieces = [one for one in evidence if isinstance(one, Piece)]
-    flaws = [one for one in evidence if isinstance(one, Flaw) and (one.kind is None or one.kind in READ)]
     standing = stand(pieces, policy, here)
     lists = standing.considered(Kind.EVIDENCE_LIST)
     listing = read_listing(lists)
     considered = _newest_vulnerabilities(standing.all_considered())
-    known = frozenset(one.digest for one in evidence)
+    flaws = [
+        one for one in evidence if isinstance(one, Flaw) and (one.kind not in OUTPUT or one.digest in listing.named)
+    ]
+    known = {one.digest: one.kind for one in evidence}
     inputs: list[Evidence] = [*standing.accepted, *standing.foreign, *flaws]
 
     strangers, ignored_strangers = signer_findings(standing, listing.named, policy, here)  # 3
     damaged, ignored_damaged = flaw_findings(flaws, listing.named, policy, here)  # 3, 4, 6
-    findings = [
+    gaps = [
         *strangers,
         *damaged,
-        *source_findings(considered),  # 4
         *list_findings(lists, listing, standing.all_considered(), known, memory.sequences),  # 5
+    ]
+    findings = [
+        *gaps,
+        *source_findings(considered),  # 4
         *time_findings(_newest_lists(considered, listing), here.max_age, now),
         *contradiction_findings(considered),
         *_rule_findings(considered, policy, here, now),  # 8
-        *_missing(image, standing, listing, here),  # 9
+        *_missing(image, standing, listing, here, {finding.kind for finding in gaps}),  # 9
     ]
     refusals = [finding for finding in findings if finding.code not in here.warns]
     soft = [finding for finding in findings if finding.code in here.warns]
@@ -105,13 +110,15 @@ def _rule_findings(pieces: Iterable[Piece], policy: Policy, here: Environment, n
                 yield Finding(code=rule.id, message=f"{where}{message}", fix=rule.fix, kind=piece.kind)
 
 
-def _missing(image: ImageFacts, standing: Standing, listing: Listing, here: Environment) -> Iterator[Finding]:
-    """Required and not there. What is there by a stranger, or listed and withheld, was refused under that name."""
+def _missing(
+    image: ImageFacts, standing: Standing, listing: Listing, here: Environment, refused: Container[Kind | None]
+) -> Iterator[Finding]:
+    """Required and not there, except where a kind was ``refused`` under another name: withheld, damaged."""
     for kind in here.required:
         found = standing.considered(kind)
         # What only a superseded list names is gone; what no list names was refused for that.
         pieces = [one for one in found if one.digest in listing.present or one.digest not in listing.named]
-        if not pieces and kind in listing.present.values():
+        if not pieces and kind in refused:
             continue
         if kind in listing.absent:
             yield _finding_missing(str(kind), listing.absent[kind], kind)

@@ -3,7 +3,7 @@
 Each signer's lists are a chain of their own: a clone's local lists and a release's do not know of each other.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.gate.evidence import Piece
@@ -67,10 +67,10 @@ def list_findings(
     lists: Sequence[Piece],
     listing: Listing,
     pieces: Sequence[Piece],
-    known: frozenset[str],
+    known: Mapping[str, Kind | None],
     remembered: Mapping[str, int],
 ) -> Iterator[Finding]:
-    """``pieces`` are what the checks consider, ``known`` the digests of every bundle that is attached."""
+    """``pieces`` are what the checks consider, ``known`` every bundle that is attached, by digest, with its kind."""
     if not lists:
         yield _finding("list.missing", "evidence list: not there (got none, expected one)", _AGAIN)
     yield from _chain_findings(lists)
@@ -80,10 +80,10 @@ def list_findings(
             message = f"evidence list: older than one seen before (got sequence {sequence}, expected at least {before})"
             yield _finding("list.older-than-known", message, "restore the newer list: somebody removed it")
         yield from _reference_findings(read_list(piece), known)
-    kinds = {piece.digest: piece.kind for piece in pieces}
     for digest, kind in listing.present.items():
-        if kinds.get(digest, kind) != kind:
-            message = f"evidence list: names another kind than signed (got {kinds[digest]}, expected {kind})"
+        signed = known.get(digest) or kind
+        if signed != kind:
+            message = f"evidence list: names another kind than signed (got {signed}, expected {kind})"
             yield _finding("list.kind", message, _AGAIN, kind)
     for piece in pieces:
         if lists and piece.kind in LISTED and piece.digest not in listing.named:
@@ -109,7 +109,7 @@ def _chain_findings(lists: Sequence[Piece]) -> Iterator[Finding]:
             yield _finding("list.broken", message, _AGAIN)
 
 
-def _reference_findings(one: EvidenceList, known: frozenset[str]) -> Iterator[Finding]:
+def _reference_findings(one: EvidenceList, known: Container[str]) -> Iterator[Finding]:
     told: set[str] = set()
     for reference in one.references:
         kind = reference.annotations.kind

@@ -12,6 +12,8 @@ from pipeline.model.kinds import LISTED, Kind
 
 #: Kinds that the judge reads. The others are written by the gate and by people, and are never its input.
 READ = (*LISTED, Kind.EVIDENCE_LIST)
+#: What the gate itself wrote about this image.
+OUTPUT = (Kind.VERDICT, Kind.PROMOTION)
 
 #: Refusals and warnings.
 Findings = tuple[list[Finding], list[Finding]]

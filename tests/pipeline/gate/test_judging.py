@@ -310,6 +310,34 @@ def test_a_list_that_names_another_kind_than_was_signed_refuses(judged):
     assert set(codes(judged(made))) == {"list.kind"}
 
 
+VERDICT = {
+    "verifier": {"id": "x"},
+    "timeVerified": "2026-11-20T10:00:00Z",
+    "resourceUri": "x",
+    "policy": {"uri": "x", "digest": {"sha256": "0" * 64}},
+    "inputAttestations": [],
+    "verificationResult": "PASSED",
+    "verifiedLevels": ["SLSA_BUILD_LEVEL_3"],
+    "gatehouse_environment": "development",
+}
+
+
+@pytest.mark.parametrize("broken", [{}, {"unknown": 1}])
+def test_a_verdict_listed_as_the_tests_does_not_stand_for_them(judged, broken):
+    made = release.pieces(listed=False)
+    made["tests"] = release.piece("verdict", VERDICT | broken)
+    digests = {name: one.digest for name, one in made.items()}
+    made["evidence-list"] = release.piece("evidence-list", release.evidence_list(digests))
+    assert "list.kind" in codes(judged(made))
+
+
+def test_a_revocation_by_an_allowed_signer_refuses_although_nothing_reads_it_yet(judged):
+    made = release.pieces()
+    made["revocation"] = release.piece("revocation", {"reason": "leaked"})
+    judgement = judged(made)
+    assert (codes(judgement), judgement.exit_code) == (["document.shape"], 3)
+
+
 def test_evidence_past_its_age_refuses(judged):
     judgement = judged(release.pieces(), now=release.NOW + timedelta(days=20))
     finding = only(judgement)
@@ -397,16 +425,6 @@ def test_a_kind_of_one_platform_does_not_speak_for_the_other(judged):
 
 def test_a_stored_verdict_is_no_evidence(judged):
     """Attack: a FAILED verdict, or any other, as the only thing that is signed."""
-    verdict = {
-        "verifier": {"id": "x"},
-        "timeVerified": "2026-11-20T10:00:00Z",
-        "resourceUri": "x",
-        "policy": {"uri": "x", "digest": {"sha256": "0" * 64}},
-        "inputAttestations": [],
-        "verificationResult": "PASSED",
-        "verifiedLevels": ["SLSA_BUILD_LEVEL_3"],
-        "gatehouse_environment": "development",
-    }
-    judgement = judged({"verdict": release.piece("verdict", verdict)})
+    judgement = judged({"verdict": release.piece("verdict", VERDICT)})
     assert "evidence.missing" in codes(judgement)
     assert judgement.inputs == ()
