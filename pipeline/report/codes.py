@@ -69,18 +69,20 @@ def _name(call: ast.expr) -> str:
     return call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
 
 
-def _classes(modules: list[_Module]) -> dict[str, str]:
-    """Error classes, ours derived ones too, to their exit code; notes (Problem, Finding) to an empty one."""
-    found = _EXITS | dict.fromkeys(_NOTES, "")
-    bases = {
-        node.name: [_name(base) for base in node.bases]
-        for module in modules
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.ClassDef)
-    }
+def _classes(modules: list[_Module]) -> Iterator[tuple[str, "_Factory"]]:
+    """Error classes, derived ones too, with their exit code; and notes: classes with a field ``code``, with none."""
+    classes = [node for m in modules for node in ast.walk(m.tree) if isinstance(node, ast.ClassDef)]
+    exits = dict(_EXITS)
     for _ in range(4):  # deeper than any family of errors here
-        found |= {name: found[b] for name, names in bases.items() if name not in found for b in names if b in found}
-    return found
+        exits |= {
+            c.name: exits[_name(b)] for c in classes for b in c.bases if _name(b) in exits and c.name not in exits
+        }
+    yield from ((name, _Factory(0, "code", code, "", "")) for name, code in exits.items())
+    for node in classes:
+        fields = [f.target.id for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)]
+        if "code" in fields:
+            yield node.name, _Factory(fields.index("code"), "code", "", "", "", note=True)
+    yield from ((name, _Factory(99, "code", "", "", "", note=True)) for name in _NOTES)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ class _Factory:
     exits: str
     message: str
     fix: str
+    note: bool = False
+    """A record of a code that was made elsewhere, more often than not."""
+    default: str = ""
+    """The code where none is given."""
 
 
 def _text(node: ast.expr | None, module: _Module) -> str:
@@ -158,8 +164,8 @@ def _functions(module: _Module) -> Iterator[tuple[ast.FunctionDef, list[ast.Call
 class _Makers:
     """What makes errors: classes, and functions that are given a code. A private function is its module's alone."""
 
-    def __init__(self, classes: Mapping[str, str]) -> None:
-        self._everywhere = {name: _Factory(0, "code", exits, "", "") for name, exits in classes.items()}
+    def __init__(self, classes: Iterator[tuple[str, _Factory]]) -> None:
+        self._everywhere = dict(classes)
         self._private: dict[tuple[str, str], _Factory] = {}
 
     def of(self, call: ast.Call, module: _Module) -> _Factory | None:
@@ -183,11 +189,21 @@ class _Makers:
         if maker is None or not isinstance(given, ast.Name) or given.id not in parameters:
             return None
         place = parameters.index(given.id) - (parameters[0] in ("self", "cls"))
-        return _Factory(place, given.id, maker.exits, *_wording(call, maker, module))
+        return _Factory(
+            place, given.id, maker.exits, *_wording(call, maker, module), default=_default(function, given.id)
+        )
 
     def hands_on(self, function: ast.FunctionDef, module: _Module) -> bool:
         known = (module.name, function.name) in self._private or function.name in self._everywhere
         return known and function.name not in _EXITS
+
+
+def _default(function: ast.FunctionDef, name: str) -> str:
+    arguments = function.args
+    positional = zip(reversed(arguments.args), reversed(arguments.defaults), strict=False)
+    defaults = [*positional, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    found = next((value for argument, value in defaults if argument.arg == name), None)
+    return str(found.value) if isinstance(found, ast.Constant) else ""
 
 
 def _wording(call: ast.Call, maker: _Factory, module: _Module) -> tuple[str, str]:
@@ -223,12 +239,12 @@ def _raised(module: _Module, makers: _Makers) -> Iterator[Raised]:
     for call in (node for node in ast.walk(module.tree) if isinstance(node, ast.Call)):
         maker = makers.of(call, module)
         given = _argument(call, maker.place, maker.keyword) if maker else None
-        if maker is None or given is None:
+        if maker is None:
             continue
-        codes = _codes(given, module)
+        codes = _codes(given, module) if given is not None else [maker.default] * bool(maker.default)
         message, fix = _wording(call, maker, module)
         for code in codes:
             yield Raised(code, module.name, maker.exits, message, fix)
-        if not codes and id(call) not in handed_on and _name(call.func) not in _NOTES:
+        if given is not None and not codes and id(call) not in handed_on and not maker.note:
             for code in _looks_like_codes(module):
                 yield Raised(code, module.name, maker.exits, message, fix, certain=False)

@@ -120,11 +120,20 @@ def _image(records: dict[str, StepRecord]) -> Image | None:
     return Image(
         digest=str(data["digest"]),
         media_type=str(data.get("media_type", "")),
-        size=int(data.get("size", 0)),
-        platforms=[Platform(name=str(k), digest=str(v)) for k, v in sorted(data.get("platforms", {}).items())],
+        platforms=[_platform(name, data) for name in sorted(data.get("platforms", {}))],
         archive=str(data.get("archive", "")),
         # Of several platforms only what holds on all of them.
         hardening=sorted(set.intersection(*held)) if held else [],
+    )
+
+
+def _platform(name: str, data: dict[str, Any]) -> Platform:
+    measures = data.get("measures", {}).get(name, {})
+    return Platform(
+        name=name,
+        digest=str(data["platforms"][name]),
+        compressed=int(measures.get("compressed_bytes", 0)),
+        unpacked=int(measures.get("size_bytes", 0)),
     )
 
 

@@ -122,19 +122,22 @@ class Bundle(Document):
 
 
 class Platform(Document):
-    """One image manifest: `linux/amd64` and its digest."""
+    """One image manifest: ``linux/amd64``, its digest, and its sizes in bytes (0 where they were not measured)."""
 
     name: str
     digest: str
+    compressed: int = 0
+    """What a registry transfers."""
+    unpacked: int = 0
+    """What the files take."""
 
 
 class Image(Document):
-    """``size`` in bytes, as the image step counts it; ``hardening`` are the attributes that hold."""
+    """The image of this tree; ``hardening`` are the attributes that hold on every platform."""
 
     digest: str
     """`sha256:...` of the index where there are several platforms, else of the manifest."""
     media_type: str
-    size: int
     platforms: list[Platform]
     archive: str
     """OCI layout and `docker load` archive in one tar."""
@@ -222,6 +225,11 @@ class Run(Document):
         counted = Counter(name[0] for name in names)
         single = {name[0]: "/".join(name) for name in names}
         return [f"{top}/ ({count} files)" if count > 1 else single[top] for top, count in sorted(counted.items())]
+
+    @property
+    def signers(self) -> list[tuple[str, str]]:
+        """(identity, issuer) of the bundles, each once."""
+        return sorted({(bundle.signer, bundle.issuer) for bundle in self.bundles})
 
     @property
     def stopped(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from pipeline.report.reasons import group
 from pipeline.report.run import Refusal, Run, Step, Verdict
-from pipeline.report.text import as_ascii, columns, fit, printable, seconds, size, wrap
+from pipeline.report.text import as_ascii, columns, fit, printable, seconds, size, split_message, wrap
 
 _COLOURS = {
     "passed": "32",
@@ -19,6 +19,8 @@ _COLOURS = {
     "crashed": "31",
     "not run": "31",
 }
+_PROBLEMS = 5
+"""Of one step; the page has them all."""
 _NARROW = 64
 """Below this many columns a finding stands under its step instead of beside it."""
 
@@ -105,22 +107,34 @@ def _hanging(label: str, text: str, terminal: Terminal, indent: int = 2) -> Iter
 
 def _reason(code: str, message: str, fix: str, terminal: Terminal) -> Iterator[str]:
     yield "  " + terminal.paint(printable(code), "1")
-    yield from _hanging("", message, terminal, 4)
+    yield from _hanging("", _shortened(message, terminal), terminal, 4)
     yield from _hanging("fix: ", fix, terminal, 4)
+
+
+def _shortened(message: str, terminal: Terminal) -> str:
+    """What was got may be a list of everything: the page and the JSON have it whole."""
+    what, got, expected = split_message(message)
+    if not got and not expected:
+        return message
+    return f"{what} (got {terminal.fit(printable(got), 120)}, expected {terminal.fit(printable(expected), 120)})"
 
 
 def _problems(run: Run, terminal: Terminal) -> Iterator[str]:
     for step in run.steps:
-        for problem in step.problems:
+        if step.problems:
             yield f"{printable(step.name)} {terminal.paint(step.result, _COLOURS[step.result])}"
+        for problem in step.problems[:_PROBLEMS]:
             yield from _reason(problem.code, problem.message, problem.fix, terminal)
+        if len(step.problems) > _PROBLEMS:
+            yield f"  and {len(step.problems) - _PROBLEMS} more in dist/report.html"
 
 
-def _image(run: Run, _: Terminal) -> Iterator[str]:
+def _image(run: Run, terminal: Terminal) -> Iterator[str]:
     if run.image:
         yield f"image  {printable(run.image.digest)}"
-        platforms = ", ".join(printable(platform.name) for platform in run.image.platforms)
-        yield f"       {platforms or 'no platform named'} · {size(run.image.size)}"
+        for platform in run.image.platforms:
+            sizes = f" · {size(platform.compressed)} compressed, {size(platform.unpacked)} unpacked"
+            yield from _hanging("", f"{platform.name}{sizes if platform.compressed else ''}", terminal, 7)
 
 
 def _verdicts(run: Run, terminal: Terminal) -> Iterator[str]:
@@ -142,7 +156,7 @@ def _verdict(verdict: Verdict, told: AbstractSet[Refusal], terminal: Terminal) -
     if again:
         yield from _hanging("as above: ", ", ".join(again), terminal)
     for warning in group((warning, verdict.environment) for warning in verdict.warnings):
-        yield from _hanging("warning: ", f"{warning.code}: {warning.message}", terminal)
+        yield from _hanging("warning: ", f"{warning.code}: {_shortened(warning.message, terminal)}", terminal)
 
 
 def _artifacts(run: Run, terminal: Terminal) -> Iterator[str]:

@@ -194,7 +194,8 @@ OUTCOMES: dict[str, dict[str, Any]] = {
         data={
             "digest": str(IMAGE),
             "media_type": "application/vnd.oci.image.manifest.v1+json",
-            "size": 30_200_000,
+            "size": 720,
+            "measures": {"linux/amd64": {"compressed_bytes": 18_612_382, "size_bytes": 51_125_787}},
             "platforms": {"linux/amd64": str(IMAGE)},
             "archive": "dist/image.tar",
         },

@@ -83,3 +83,24 @@ def test_where_a_code_is_a_variable_every_code_of_the_module_may_be_meant(codes)
     name = "pipeline.toml"
     """
     assert [(r.code, r.certain) for r in codes(text)] == [("a.one", False), ("a.two", False)]
+
+
+def test_the_code_that_a_function_takes_when_none_is_given_is_read(codes):
+    text = """
+    def _no(line, *, code="docker.unsupported"):
+        return Refused(code, f"{line}: no (got x, expected y)", fix="f")
+    raise _no(1)
+    raise _no(2, code="docker.unknown")
+    """
+    assert [r.code for r in codes(text)] == ["docker.unknown", "docker.unsupported"]
+
+
+def test_a_record_with_a_code_of_its_own_is_read(codes):
+    text = """
+    class Flaw:
+        path: str
+        code: str
+    Flaw("etc", "image.secret")
+    Flaw("etc", other.code)
+    """
+    assert [(r.code, r.exits) for r in codes(text)] == [("image.secret", "")]

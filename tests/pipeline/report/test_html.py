@@ -211,3 +211,12 @@ def test_lists_in_sentences_have_their_spaces(page):
 
 def test_licences_are_counted_one_by_one(run):
     assert licences(run) == [("Apache-2.0", 1), ("GPL-2.0-only", 1), ("LGPL-2.1-or-later", 1), ("Zlib", 1)]
+
+
+def test_one_signer_is_named_once_and_several_beside_their_bundles(run, page):
+    assert "pipeline@gatehouse.localhost" in page.words
+    assert "signer" not in page.words
+    other = run.bundles[0].model_copy(update={"signer": "somebody@else.example"})
+    words = Page(render(changed(run, bundles=[other, *run.bundles[1:]])).decode()).words
+    assert "signer" in words
+    assert "somebody@else.example" in words

@@ -100,3 +100,24 @@ def test_files_of_a_folder_are_counted_not_listed(run):
     bundles = [run.artifacts[0].model_copy(update={"path": f"dist/bundles/{name}.json"}) for name in "ab"]
     text = render(run.model_copy(update={"artifacts": [*bundles, *run.artifacts]}), PLAIN)
     assert "dist/  bundles/ (2 files), image.tar, sbom.linux-amd64.cdx.json, report.html, summary.json\n" in text
+
+
+def test_many_problems_of_a_step_are_cut_short(run):
+    audit = next(step for step in run.steps if step.name == "audit")
+    many = audit.model_copy(update={"problems": audit.problems * 9})
+    text = render(run.model_copy(update={"steps": [many]}), PLAIN)
+    assert text.count("audit warned\n") == 1
+    assert text.count("vulnerabilities.unaudited") == 5
+    assert "  and 4 more in dist/report.html\n" in text
+
+
+def test_a_long_list_of_what_was_got_is_cut_and_what_was_expected_stays(run):
+    refusal = run.verdicts[1].refusals[0].model_copy(update={"message": f"x: no (got {'p, ' * 200}, expected all)"})
+    verdict = run.verdicts[1].model_copy(update={"refusals": [refusal]})
+    text = render(run.model_copy(update={"verdicts": [verdict]}), PLAIN)
+    assert len(text.partition("x: no")[2].partition("fix:")[0]) < 200
+    assert "expected all)" in text
+
+
+def test_the_image_is_told_with_its_sizes(run):
+    assert "       linux/amd64 · 18.6 MB compressed, 51.1 MB unpacked\n" in render(run, PLAIN)
