@@ -150,7 +150,7 @@ def holds(expression: cel.Expression, seen: cel.Activation) -> bool:
 
 
 def _shown(expression: cel.Expression, seen: cel.Activation) -> str:
-    """The value for people: printable, in one line, lists cut after five."""
+    """The value for people: printable, in one line, lists sorted and cut after five."""
     try:
         value = expression.eval(seen)
         plain = value.plain_value()
@@ -160,7 +160,8 @@ def _shown(expression: cel.Expression, seen: cel.Activation) -> str:
         return f"no value: {_printable(str(plain))}"
     if isinstance(plain, list):
         more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
-        return (", ".join(_printable(str(item)) for item in plain[:_SHOWN]) or "none") + more
+        # Sorted, as the keys of a map come in another order in each process.
+        return (", ".join(_printable(item) for item in sorted(map(str, plain))[:_SHOWN]) or "none") + more
     if isinstance(plain, float):
         return f"{plain:g}"
     return _printable(str(plain).lower() if isinstance(plain, bool) else str(plain))

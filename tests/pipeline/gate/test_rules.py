@@ -93,6 +93,7 @@ def test_what_shows_the_reader_is_compiled_when_loaded_too():
     [
         ("predicate.list", "a, b, c, d, e and 2 more"),
         ("predicate.empty", "none"),
+        ("predicate.map.filter(key, true)", "a, b, c, d, e and 2 more"),
         ("predicate.number", "97.5"),
         ("predicate.truth", "true"),
         ("predicate.text", "a?[31mb"),
@@ -100,7 +101,14 @@ def test_what_shows_the_reader_is_compiled_when_loaded_too():
     ],
 )
 def test_values_are_shown_in_one_printable_line(got, shown):
-    predicate = {"list": list("abcdefg"), "empty": [], "number": 97.5, "truth": True, "text": "a\x1b[31mb"}
+    predicate = {
+        "map": dict.fromkeys("gfedcba", 1),
+        "list": list("gabcdef"),
+        "empty": [],
+        "number": 97.5,
+        "truth": True,
+        "text": "a\x1b[31mb",
+    }
     assert message("false", predicate, got=got) == f"tests: example (got {shown}, expected y)"
 
 
@@ -303,7 +311,7 @@ REFUSED = [
         _set("attributes", to=[{"attribute": "NON_ROOT_USER"}]),
         (
             f"{P} hardening: a property is missing (got without NO_SETUID_FILES, "
-            "expected NON_ROOT_USER, NO_SETUID_FILES, NO_SECRETS)"
+            "expected NON_ROOT_USER, NO_SECRETS, NO_SETUID_FILES)"
         ),
     ),
     (
