@@ -8,12 +8,10 @@ Sources: user_namespaces(7), mount_namespaces(7), pid_namespaces(7), pivot_root(
 """
 
 import contextlib
-import ctypes
 import encodings.idna  # noqa: F401 - looked up by the first connection, when Python's own files may be out of reach
 import fcntl
 import json
 import os
-import platform
 import resource
 import select
 import signal
@@ -26,23 +24,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.image import linux
+from pipeline.image.linux import Impossible
 from pipeline.image.probes import Check, Target, ask, ended, wait_healthy
-
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
-CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 1024, 2048, 4096, 16384, 1 << 18, 1 << 21
-MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
-SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
 MOUNT_POINTS = ("dev", "proc", "tmp")
 LOG_LIMIT = 64 * 1024 * 1024
 """Bytes of any one file that the service may write, its log included."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,34 +61,12 @@ class Report:
     checks: tuple[Check, ...] = ()
 
 
-class Impossible(Exception):
-    """The machine does not allow it; says nothing of the image."""
-
-
 class Broken(Exception):
     """The image cannot be started."""
 
 
-def _call(what: str, result: int) -> None:
-    if result != 0:
-        raise Impossible(f"{what}: {os.strerror(ctypes.get_errno())}")
-
-
-def _unshare(flags: int, what: str) -> None:
-    _call(what, _libc.unshare(flags))
-
-
-def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    words = (source.encode(), target.encode(), kind.encode() if kind else None)
-    _call(f"mount {target}", _libc.mount(*words, ctypes.c_ulong(flags), options.encode() or None))
-
-
-def _prctl(what: str, option: int, value: int) -> None:
-    _call(what, _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
-
-
 def _die_with(parent: int) -> None:
-    _prctl("parent-death signal", PR_SET_PDEATHSIG, signal.SIGKILL)
+    linux.prctl("parent-death signal", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
 
@@ -111,21 +78,21 @@ def _leave_root(uid: int, gid: int) -> None:
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
         # A change of user makes /proc/self root's, and the id maps could not be written.
-        _prctl("dumpable", PR_SET_DUMPABLE, 1)
+        linux.prctl("dumpable", linux.PR_SET_DUMPABLE, 1)
 
 
 def enter(uid: int, gid: int) -> None:
     """Unshare all but the mount namespace, map the one user, bring the loopback up; raises Impossible."""
     _leave_root(uid, gid)
     outer_uid, outer_gid = os.geteuid(), os.getegid()
-    flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
-    _unshare(flags, "unshare user namespace")
+    flags = linux.CLONE_NEWUSER | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
+    linux.unshare(flags, "unshare user namespace")
     try:
         Path("/proc/self/setgroups").write_bytes(b"deny")
         Path("/proc/self/uid_map").write_bytes(b"%d %d 1" % (uid, outer_uid))
         Path("/proc/self/gid_map").write_bytes(b"%d %d 1" % (gid, outer_gid))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP | IFF_RUNNING))
+            fcntl.ioctl(any_socket, linux.SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", linux.IFF_UP | linux.IFF_RUNNING))
     except OSError as error:
         raise Impossible(f"set up user namespace: {error.strerror}") from error
 
@@ -133,18 +100,20 @@ def enter(uid: int, gid: int) -> None:
 def _kept_flags(path: str) -> int:
     """Flags that a remount in a user namespace must repeat: the kernel locks them (mount_namespaces(7))."""
     given = os.statvfs(path).f_flag
-    flags = given & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
-    return flags | (MS_RELATIME if given & 4096 else 0)
+    flags = given & (linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC | linux.MS_NOATIME | linux.MS_NODIRATIME)
+    return flags | (linux.MS_RELATIME if given & 4096 else 0)
 
 
 def _devices() -> None:
-    _mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k")
+    linux.mount("tmpfs", "dev", "tmpfs", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=755,size=64k")
     for name in DEVICES:
         os.close(os.open(f"dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
-        _mount(f"/dev/{name}", f"dev/{name}", None, MS_BIND)
+        linux.mount(f"/dev/{name}", f"dev/{name}", None, linux.MS_BIND)
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(target, f"dev/{name}")
-    _mount("tmpfs", "dev", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
+    linux.mount(
+        "tmpfs", "dev", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NOEXEC
+    )
 
 
 def change_root(name: str) -> None:
@@ -152,30 +121,27 @@ def change_root(name: str) -> None:
 
     Raises Impossible, and Broken where the image has something else where a file system must be mounted.
     """
-    _unshare(CLONE_NEWNS, "unshare mount namespace")
-    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    linux.unshare(linux.CLONE_NEWNS, "unshare mount namespace")
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     keep = _kept_flags(".")
-    _mount(".", ".", None, MS_BIND)
+    linux.mount(".", ".", None, linux.MS_BIND)
     # "." is still the folder below that mount. Folders further up may be closed to this user, so no whole path.
     os.chdir(f"../{name}")
     for mount_point in MOUNT_POINTS:
         if not stat.S_ISDIR(os.lstat(mount_point).st_mode):
             raise Broken(f"/{mount_point} of the image: not a folder")
     _devices()
-    _mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    _mount("tmpfs", "tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=64m")
-    _mount("none", ".", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | keep)
-    # pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one and is taken off.
-    _call("pivot_root", _libc.syscall(SYS_PIVOT_ROOT[platform.machine()], b".", b"."))
-    _call("umount old root", _libc.umount2(b".", MNT_DETACH))
-    os.chdir("/")
+    linux.mount("proc", "proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+    linux.mount("tmpfs", "tmp", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC, "mode=1777,size=64m")
+    linux.mount(
+        "none", ".", None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | keep
+    )
+    linux.pivot_root_here()
 
 
 def _give_up_privileges() -> None:
-    for capability in range(64):
-        if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
-            break  # past the last one that the kernel knows
-    _prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
+    linux.drop_bounding_set()
+    linux.prctl("no_new_privs", linux.PR_SET_NO_NEW_PRIVS, 1)
     # exec by an ordinary user drops the capabilities that this process holds in its namespace.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_LIMIT, LOG_LIMIT))
@@ -207,7 +173,7 @@ def _become_service(plan: Plan, log: int) -> NoReturn:
 def _child(plan: Plan, log: int, alive: int, words: int) -> NoReturn:
     """What goes wrong is written to ``words``, which exec closes."""
     try:
-        _prctl("parent-death signal", PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl("parent-death signal", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
         if not _orphaned(alive):
             _become_service(plan, log)
     except Broken as error:

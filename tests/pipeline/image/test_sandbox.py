@@ -185,8 +185,9 @@ def test_a_killed_run_leaves_no_process_and_no_mount(place):
 def test_a_machine_without_user_namespaces_is_said_to_be_one(place, monkeypatch):
     """The limit of the namespace count is not ours to change, so a filter of unshare(2)'s answer stands for it."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import pipeline.image.namespace as n, ctypes\n"
-        "n._libc = type('L', (), {'unshare': lambda s, f: (ctypes.set_errno(1), -1)[1], 'prctl': n._libc.prctl})()\n"
+        "import ctypes, sys; sys.path.insert(0, sys.argv[1])\n"
+        "import pipeline.image.linux as l, pipeline.image.namespace as n\n"
+        "l._libc = type('L', (), {'unshare': lambda s, f: (ctypes.set_errno(1), -1)[1], 'prctl': l._libc.prctl})()\n"
         "n.main()"
     )
     monkeypatch.setattr(sandbox, "_PROGRAM", program)
