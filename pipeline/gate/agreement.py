@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from pipeline.gate.evidence import Piece
 from pipeline.gate.judgement import Finding, rfc3339
 from pipeline.gate.policy import MaxAge
-from pipeline.gate.signers import GITHUB_ISSUER
 from pipeline.model.context import Context
 from pipeline.model.kinds import Kind
 from pipeline.model.predicates import TestResult
+from pipeline.signing.identities import GITHUB_ISSUER
 
 #: How far ahead of ours the clock of a timestamp authority may be.
 CLOCK_TOLERANCE = timedelta(minutes=5)

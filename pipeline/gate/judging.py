@@ -133,7 +133,7 @@ def _finding_missing(name: str, got: str, kind: Kind) -> Finding:
     return Finding(
         code="evidence.missing",
         message=f"{name}: no evidence (got {got}, expected it from an allowed signer)",
-        fix=f"run the step that makes it and attest again: `scripts/pipeline`; kind {kind}",
+        fix="run the step that makes it, then attest again: `nox -s attest`",
         kind=kind,
     )
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from pipeline.gate.evidence import Piece
-from pipeline.gate.signers import GITHUB_ISSUER
 from pipeline.model.kinds import Kind
+from pipeline.signing.identities import GITHUB_ISSUER
 
 FAILED = "FAILED"
 

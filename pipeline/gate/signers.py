@@ -6,15 +6,13 @@ from pydantic import Field, StringConstraints
 
 from pipeline.gate.identity import Verified
 from pipeline.model.documents import Document
+from pipeline.signing.identities import GITHUB, GITHUB_ISSUER
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Repository = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+)?$")]
 Workflow = Annotated[str, StringConstraints(pattern=r"^\.github/workflows/[A-Za-z0-9._-]+\.ya?ml$")]
 Ref = Annotated[str, StringConstraints(pattern=r"^refs/(heads|tags)/[A-Za-z0-9._/-]+$")]
 GitDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-
-GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
-GITHUB = "https://github.com/"
 
 
 class ExactSigner(Document):

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.gate import signers
 from pipeline.gate.policy import ENVIRONMENTS_FILE, RULES_FILE, load_policy, policy_digest
 from pipeline.gate.verify_command import check_policies
 from pipeline.model.errors import CannotEvaluate
-from pipeline.signing.identities import GITHUB, GITHUB_ISSUER, LOCAL_IDENTITY, LOCAL_ISSUER
+from pipeline.signing.identities import LOCAL_IDENTITY, LOCAL_ISSUER
 
 
 @pytest.fixture
@@ -63,10 +62,6 @@ def test_the_local_signer_is_the_embedded_instances_developer(policy):
 
 def test_only_development_trusts_the_local_root(policy):
     assert [one.name for one in policy.environments if "local" in one.roots] == ["development"]
-
-
-def test_signers_and_the_signing_side_speak_of_the_same_github():
-    assert (signers.GITHUB_ISSUER, signers.GITHUB) == (GITHUB_ISSUER, GITHUB)
 
 
 @pytest.mark.parametrize("name", [ENVIRONMENTS_FILE, RULES_FILE])
