@@ -8,7 +8,7 @@ ORDER: tuple[Severity, ...] = ("none", "low", "medium", "high", "critical")
 
 
 def _score(method: str, vector: str) -> Severity | None:
-    import cvss  # type: ignore[import-untyped]  # noqa: PLC0415  (loaded only when there is something to score)
+    import cvss  # noqa: PLC0415  (loaded only when there is something to score)
 
     try:
         if method == "CVSS_V4":
