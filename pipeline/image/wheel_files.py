@@ -7,6 +7,7 @@ import io
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from pipeline.model.errors import CannotEvaluate, Refused
 MAX_UNPACKED = 1 << 30
 # Not needed at run time: byte code (ours is made from the sources), sources of extension modules, own tests.
 _LEFT_OUT = re.compile(r"(?:^|/)__pycache__/|\.(?:py[co]|c|cc|cpp|h|hpp|pyx|pxd)$|^[^/]+/tests?/")
+#: What ``zipfile`` raises for damaged, encrypted and unknown content.
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
 _UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 
@@ -44,7 +47,9 @@ def read_wheel(path: Path) -> WheelFiles:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path.name)
             contents = {name: archive.read(member) for name, member in members.items()}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            # A zip can hold a 75th minute.
+            times = [datetime(*member.date_time, tzinfo=UTC) for member in members.values()]
+    except _UNREADABLE as error:
         raise CannotEvaluate(
             "wheel.malformed",
             f"{path.name}: not readable (got {error}, expected a zip archive)",
@@ -53,9 +58,8 @@ def read_wheel(path: Path) -> WheelFiles:
     info = _info_folder(path.name, contents)
     _check_record(path.name, info, contents)
     executable = {name for name, member in members.items() if (member.external_attr >> 16) & 0o111}
-    newest = max(datetime(*member.date_time, tzinfo=UTC) for member in members.values())
     files, shared = _placed(info, contents, executable)
-    return WheelFiles(files | _new_record(info, files), shared, int(newest.timestamp()))
+    return WheelFiles(files | _new_record(info, files), shared, int(max(times).timestamp()))
 
 
 def _refuse(code: str, wheel: str, name: str, got: str, expected: str) -> Refused:
@@ -101,7 +105,7 @@ def _check_record(wheel: str, info: str, contents: Mapping[str, bytes]) -> None:
     if record is None:
         raise _refuse("wheel.record", wheel, f"{info}/RECORD", "no such file", "the list of its files")
     listed: dict[str, str] = {}
-    for row in csv.reader(io.StringIO(record.decode("utf-8", "replace"))):
+    for row in _rows(wheel, record):
         if len(row) != 3 or row[0] in listed:
             raise _refuse("wheel.record", wheel, "RECORD", f"the line {','.join(row)[:120]!r}", "path,hash,size once")
         listed[row[0]] = row[1]
@@ -116,6 +120,13 @@ def _check_record(wheel: str, info: str, contents: Mapping[str, bytes]) -> None:
     absent = sorted(listed.keys() - contents.keys() - unhashed)
     if absent:
         raise _refuse("wheel.record", wheel, absent[0], "a line of RECORD without its file", "every listed file")
+
+
+def _rows(wheel: str, record: bytes) -> list[list[str]]:
+    try:
+        return list(csv.reader(io.StringIO(record.decode("utf-8", "replace"))))
+    except csv.Error as error:
+        raise _refuse("wheel.record", wheel, "RECORD", str(error), "comma-separated values") from error
 
 
 def _placed(
