@@ -1,7 +1,9 @@
 """Debian binary packages (deb(5)), read without running anything of theirs."""
 
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +27,7 @@ def read_deb(content: bytes, *, what: str) -> Deb:
         members = dict(_members(content))
         control = dict(_entries(_tar(members, "control.tar")))
         return Deb(control["control"].content, dict(_entries(_tar(members, "data.tar"))))
-    except (ValueError, KeyError, tarfile.TarError, EOFError, OSError) as error:
+    except (ValueError, KeyError, tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise CannotEvaluate(
             "base.package",
             f"{what}: not a package that can be unpacked (got {error}, expected deb(5) with files, folders and links)",
