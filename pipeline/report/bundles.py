@@ -76,6 +76,7 @@ def read_bundle(name: str, content: bytes) -> Bundle:
         issuer=issuer,
         result=stated if stated in ("PASSED", "WARNED", "FAILED") else "",
         platform=_platform(statement),
+        image=str(statement.digests()[0]),
     )
 
 

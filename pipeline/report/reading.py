@@ -201,14 +201,16 @@ def _artifacts(root: Path, records: dict[str, StepRecord]) -> list[Artifact]:
     return [named[path] for path in sorted(named) if path.startswith("dist/") and (root / path).is_file()]
 
 
-def _bundles(root: Path, verdicts: Sequence[Verdict]) -> list[Bundle]:
-    """The bundles with what the gate found out about them; of several verdicts one that verified it counts."""
+def _bundles(root: Path, image: Image | None, verdicts: Sequence[Verdict]) -> list[Bundle]:
+    """The bundles of this image, with what the gate found out about them. One of another image was left behind."""
     seen = {item.digest: item for verdict in verdicts for item in verdict.evidence if item.time}
+    found = read_bundles(root / "dist" / "bundles") if image else []
     return [
         bundle.model_copy(update={"verified": item.time, "platform": bundle.platform or item.platform or ""})
         if (item := seen.get(bundle.digest))
         else bundle
-        for bundle in read_bundles(root / "dist" / "bundles")
+        for bundle in found
+        if image and bundle.image in ("", image.digest)
     ]
 
 
@@ -245,7 +247,7 @@ def read_run(root: Path, settings: Settings) -> Run:
         steps=steps,
         image=image,
         verdicts=verdicts,
-        bundles=_bundles(root, verdicts),
+        bundles=_bundles(root, image, verdicts),
         components=_components(records),
         audit=_audit(records),
         artifacts=_artifacts(root, records),

@@ -117,6 +117,8 @@ class Bundle(Document):
     """What the predicate itself says: PASSED, WARNED or FAILED, empty where it says nothing."""
     platform: str = ""
     """`linux/amd64`, empty where the statement speaks of the image as a whole."""
+    image: str = ""
+    """The digest that the statement names first, empty where the file cannot be read."""
     verified: str = ""
     """The time that the gate verified, in RFC 3339; empty where no verdict of this run rests on the bundle."""
 

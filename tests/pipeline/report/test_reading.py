@@ -51,6 +51,18 @@ def test_a_bundle_is_verified_only_where_a_verdict_of_this_run_says_so(run):
     assert {bundle.kind: bundle.verified for bundle in run.bundles} == {"sbom": "2026-09-21T14:13:40Z", "tests": ""}
 
 
+def test_bundles_of_another_image_are_not_shown(root, reread):
+    rewrite(root / ".gatehouse/steps/image.json", lambda d: d["outcome"]["data"].update(digest="sha256:" + "0" * 64))
+    assert reread().bundles == []
+
+
+def test_without_an_image_there_is_no_evidence_of_it(root, reread):
+    (root / ".gatehouse/steps/image.json").unlink()
+    run = reread()
+    assert run.image is None
+    assert run.bundles == []
+
+
 def test_an_accepted_run_says_how_to_use_the_image(run):
     assert run.accepted
     assert run.next == "docker load -i dist/image.tar"
