@@ -10,7 +10,12 @@ import nox
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from pipeline.running import environments, request, sessions  # noqa: E402 - the root must be on the path first
+from pipeline.processes import end_on_signals, end_with_parent  # noqa: E402 - the root must be on the path first
+from pipeline.running import environments, request, sessions  # noqa: E402
+
+end_on_signals()  # here, so that nox tells its sessions, and each of them its step
+if request.current().run:
+    end_with_parent()  # started by the main job, which may be killed
 
 nox.options.default_venv_backend = "none"  # environments are made from hash-locked files, not by nox
 nox.options.sessions = ["promote"]  # and so everything that it requires
@@ -24,7 +29,7 @@ def _step(session: nox.Session, name: str) -> None:
 
 def _python(session: nox.Session, environment: str, *arguments: str) -> None:
     python = environments.ensure(ROOT, environment, session.log).python
-    session.run(str(python), *arguments, external=True)
+    session.run(str(python), *arguments, external=True, interrupt_timeout=10, terminate_timeout=10)
 
 
 def _gatehouse(session: nox.Session, *arguments: str) -> None:

@@ -140,7 +140,9 @@ def make_job(arguments: argparse.Namespace) -> "Job":
 
 def _step(arguments: argparse.Namespace) -> int:
     from pipeline.model.outcome import Status, StepRecord
+    from pipeline.processes import end_with_parent
 
+    end_with_parent()  # nobody is left to take its result
     _use_system_certificates()
     started = time.time()
     job = make_job(arguments)

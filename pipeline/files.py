@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.model.errors import CannotEvaluate, GatehouseError
@@ -56,15 +56,23 @@ def sha256_file(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, mode: int = 0o600) -> Iterator[None]:
-    """Hold an exclusive lock on ``path`` (flock(2)); the kernel frees it when the process ends, however it ends."""
+def locked(path: Path, *, mode: int = 0o600, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on ``path`` (flock(2)); the kernel frees it when the process ends, however it ends.
+
+    ``waiting`` is called once where somebody else holds it, so that a run that waits can say for what.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

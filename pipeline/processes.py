@@ -1,12 +1,17 @@
-"""Running other programs: no shell, a scrubbed environment, a time limit, and output that is kept."""
+"""Running other programs: no shell, a scrubbed environment, a time limit, output that is kept, and no orphans."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 from pipeline.model.errors import CannotEvaluate
 
@@ -74,8 +79,9 @@ def run(
     words = [str(part) for part in command]
     name = Path(words[0]).name
     try:
-        process = subprocess.Popen(
+        process = _start(
             words,
+            _running.tools,
             cwd=cwd,
             env=scrubbed(env),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -100,10 +106,115 @@ def run(
                 fix="run it again; if it hangs again, look at what it waits for",
             ) from error
         raise
+    finally:
+        _running.tools.discard(process)
     return Completed(process.returncode, stdout, stderr)
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+def call(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stdout: IO[str] | None = None) -> int:
+    """Run one of our own programs, with ``env`` whole and its output on this terminal; returns its exit code.
+
+    Where this process is interrupted, the program is told, and waited for while it ends what it started itself.
+    """
+    process = _start([str(part) for part in command], _running.own, cwd=cwd, env=env, stdout=stdout)
+    try:
+        return process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        _running.own.discard(process)
+
+
+def end_on_signals() -> None:
+    """From here on SIGINT, SIGTERM and SIGHUP end what this process started, then raise KeyboardInterrupt, once.
+
+    A signal that is ignored already (``nohup``, a shell's background job) stays ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def end_with_parent() -> None:
+    """Be sent SIGTERM when the parent dies, however it dies (prctl(2), PR_SET_PDEATHSIG); on Linux alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
+
+
+#: How long one of our own programs may take to end what it started, in seconds.
+_GRACE = 15.0
+
+
+@dataclass(slots=True)
+class _Running:
+    """What runs now, for the one signal handler of this process."""
+
+    tools: "set[subprocess.Popen[bytes]]" = field(default_factory=set)
+    """Each leads its own group, which is killed."""
+    own: "set[subprocess.Popen[bytes]]" = field(default_factory=set)
+    """Each is told to end."""
+    starting: bool = False
+    """The main thread starts a program: an exception now would lose sight of it."""
+    deferred: bool = False
+    interrupted: bool = False
+
+
+_running = _Running()
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    if _running.interrupted:
+        return  # a second Ctrl-C, or one from the terminal and one from the parent: it is unwinding already
+    _running.interrupted = True
+    for process in list(_running.tools):
+        _kill(process)
+    for process in list(_running.own):
+        process.terminate()
+    if _running.starting:
+        _running.deferred = True
+        return
+    raise KeyboardInterrupt
+
+
+def _start(words: Sequence[str], kept: "set[subprocess.Popen[bytes]]", **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a program so that no signal can come between its start and its place in ``kept``."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if _running.interrupted and not in_main:
+        raise KeyboardInterrupt  # what the main thread starts now is its cleaning up; nothing else may begin
+    process = None
+    _running.starting = _running.starting or in_main
+    try:
+        process = subprocess.Popen(words, **options)
+        kept.add(process)
+    finally:
+        if in_main:
+            _running.starting = False
+        if _running.deferred if in_main else _running.interrupted:
+            _running.deferred = _running.deferred and not in_main
+            if process is not None:
+                _kill_group(process) if kept is _running.tools else _end(process)
+                kept.discard(process)
+            raise KeyboardInterrupt
+    return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    deadline = time.monotonic() + _GRACE
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(max(0.0, deadline - time.monotonic()))
+    if process.returncode is None:
+        process.kill()
+        process.wait()
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    _kill(process)
     process.communicate()

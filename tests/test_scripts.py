@@ -41,7 +41,7 @@ def test_a_python_that_is_too_old_is_said(root, tmp_path, version):
     fake = tmp_path / "python3"
     fake.write_text(f'#!/bin/sh\n[ "$1" = -V ] && echo "{version}" && exit 0\nexit 1\n')
     fake.chmod(0o755)
-    for tool in ("dirname", "sh"):
+    for tool in ("readlink", "sh"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     done = call(root, "pipeline", path=str(tmp_path))
     assert done.returncode == 2

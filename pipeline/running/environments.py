@@ -73,14 +73,19 @@ def ensure(root: Path, name: str, say: Callable[[str], None]) -> Environment:
         with contextlib.suppress(OSError):
             os.utime(environment.complete)
         return environment
-    with locked(root / STATE / "locks" / f"environment-{name}.lock"):
+    lock = root / STATE / "locks" / f"environment-{name}.lock"
+    with locked(lock, waiting=lambda: say(f"another run makes environment {name}: waiting for its end")):
         if environment.ready():  # another run made it while this one waited
             return environment
         say(f"making environment {name} from requirements/{name}.txt")
         shutil.rmtree(environment.folder, ignore_errors=True)
-        environment.folder.parent.mkdir(parents=True, exist_ok=True)
-        _make_bootstrap(environment) if name == "bootstrap" else _make(root, environment)
-        environment.complete.touch()
+        try:
+            environment.folder.parent.mkdir(parents=True, exist_ok=True)
+            _make_bootstrap(environment) if name == "bootstrap" else _make(root, environment)
+            environment.complete.touch()
+        except BaseException:
+            shutil.rmtree(environment.folder, ignore_errors=True)
+            raise
         _remove_unused(environment)
     return environment
 

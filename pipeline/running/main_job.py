@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from pipeline.files import locked, write_atomic
 from pipeline.git import take_snapshot
-from pipeline.model.errors import GatehouseError, Misuse
+from pipeline.model.errors import Misuse
+from pipeline.processes import call
 from pipeline.running import reuse
 from pipeline.running.environments import STATE, ensure, locate
 from pipeline.running.request import Request, current
@@ -81,7 +81,7 @@ def _nox(root: Path, names: Sequence[str], jobs: str, request: Request) -> None:
     if jobs != "1" and len(names) > 1:
         command += ["--parallel", jobs]
     environment = {**os.environ, **request.as_variable()}
-    subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr, check=False)
+    call(command, cwd=root, env=environment, stdout=sys.stderr)
 
 
 def _collect(root: Path, names: Sequence[str], run: str) -> list[SessionResult]:
@@ -114,7 +114,11 @@ def _run_checks(root: Path, names: Sequence[str], jobs: str, request: Request) -
         _nox(root, stale, jobs, request)
 
 
-def run(root: Path, argv: Sequence[str]) -> int:
+def _waiting() -> None:
+    _say("another run of the main job in this clone goes on: waiting for its end")
+
+
+def main(root: Path, argv: Sequence[str]) -> int:
     """Run the job; returns the exit code of the README's table. Raises GatehouseError where it cannot start."""
     arguments = _arguments(argv)
     names = [name for name in MAIN if name in (arguments.sessions or MAIN)]
@@ -129,7 +133,7 @@ def run(root: Path, argv: Sequence[str]) -> int:
         ci=ambient.ci,
     )
     started = time.time()
-    with locked(root / STATE / "locks" / "pipeline.lock"):
+    with locked(root / STATE / "locks" / "pipeline.lock", waiting=_waiting):
         _prepare(root, names)
         _run_checks(root, [name for name in names if name in CHECKS], arguments.jobs, request)
         closing = [name for name in names if name in CLOSING]
@@ -150,7 +154,7 @@ def run(root: Path, argv: Sequence[str]) -> int:
 def _report(root: Path, style: str) -> int:
     python = ensure(root, "pipeline", _say).python
     command = [str(python), "-I", str(root / "pipeline" / "__main__.py"), "report", "--format", style]
-    return 0 if subprocess.run(command, cwd=root, check=False).returncode == 0 else 3
+    return 0 if call(command, cwd=root, env=os.environ) == 0 else 3
 
 
 def _exit_code(results: Sequence[SessionResult]) -> int:
@@ -158,14 +162,3 @@ def _exit_code(results: Sequence[SessionResult]) -> int:
     codes = {result.exit_code for result in results}
     refused = [result for result in results if result.exit_code == 1]
     return 1 if refused else max(codes, default=3)
-
-
-def main(root: Path, argv: Sequence[str]) -> int:
-    try:
-        return run(root, argv)
-    except GatehouseError as error:
-        _say(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        _say("interrupted: nothing is half-written; run the command again to go on")
-        return 130

@@ -1,7 +1,7 @@
 """One session: make its environments, reuse its last result where that still holds, else run its step."""
 
 import json
-import subprocess
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.files import locked, write_atomic
 from pipeline.git import take_snapshot
 from pipeline.model.errors import GatehouseError
+from pipeline.processes import call
 from pipeline.running import reuse
 from pipeline.running.environments import STATE, ensure
 from pipeline.running.request import Request
@@ -56,7 +57,8 @@ def run_session(root: Path, step: str, options: Sequence[str], request: Request,
     A lock per step keeps two runs of one clone from writing the same record at once.
     """
     started = time.monotonic()
-    with locked(root / STATE / "locks" / f"step-{step}.lock"):
+    lock = root / STATE / "locks" / f"step-{step}.lock"
+    with locked(lock, waiting=lambda: say(f"{step}: runs in this clone already: waiting for its end")):
         try:
             result, code, why = _run_or_reuse(root, step, tuple(options), request, say)
         except GatehouseError as error:
@@ -99,7 +101,7 @@ def _run_step(root: Path, step: str, options: tuple[str, ...], request: Request,
     if request.ci:
         command.append("--ci")
     # The whole environment goes on: attest needs the ambient identity, smoke the engine. -I shuts out PYTHON*.
-    code = subprocess.run([*command, *(["--", *options] if options else [])], cwd=root, check=False).returncode
+    code = call([*command, *(["--", *options] if options else [])], cwd=root, env=os.environ)
     return code if code in (0, 1, 2, 3) else 3
 
 

@@ -1,7 +1,6 @@
 """The command behind ``scripts/test``: the whole test suite in the locked test environment."""
 
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +12,11 @@ from pipeline.running.environments import ensure
 _PASSED_ON = ("CI", "DOCKER_HOST", "GATEHOUSE_OUTSIDE")
 
 
-def main(root: Path, arguments: Sequence[str], say: Callable[[str], None]) -> int:
-    """Run pytest with ``arguments``; returns its exit code, 5 (no tests) included: nothing tested is no pass."""
+def prepare(root: Path, arguments: Sequence[str], say: Callable[[str], None]) -> tuple[list[str], dict[str, str]]:
+    """Make what the tests need; returns pytest's command line and environment, for the caller to become.
+
+    Its exit code holds, 5 (no tests) included: nothing tested is no pass.
+    """
     with ThreadPoolExecutor(3) as pool:
         made = pool.map(lambda name: ensure(root, name, say), ("test", "checks", "pipeline"))
     python = next(iter(made)).python
@@ -30,4 +32,4 @@ def main(root: Path, arguments: Sequence[str], say: Callable[[str], None]) -> in
         *arguments,
     ]
     passed_on = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-    return subprocess.run(command, cwd=root, env=scrubbed(passed_on), check=False).returncode
+    return command, scrubbed(passed_on)
