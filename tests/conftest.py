@@ -18,6 +18,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--forbid-skips", action="store_true", help="a skipped test is a failed one: the tools are there")
 
 
+#: Tests that need more than the clone: they run where they are asked for by name, as .ci/run does.
+_OUTSIDE = ("engine", "registry", "interop", "network")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    asked = config.getoption("-m")
+    for item in items:
+        for marker in _OUTSIDE:
+            if marker in item.keywords and marker not in asked:
+                item.add_marker(pytest.mark.skip(reason=f"{marker} tests run with -m {marker}, as .ci/run does"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -20,6 +20,7 @@ A signature costs about 5 ms; each identity gets one certificate.
 
 import base64
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ from sigstore_models.intoto import Signature
 from pipeline.signing.identities import GITHUB_ISSUER
 from pipeline.signing.local import LocalSigstore
 from pipeline.signing.local.instance import RekorVersion
+from pipeline.signing.local.keys import load_or_create
+from pipeline.signing.local.state import prepare_folder
 from pipeline.signing.signer import SigstoreSigner
 
 
@@ -116,7 +119,12 @@ class World:
 
 @contextlib.contextmanager
 def world(folder: Path, rekor_version: RekorVersion = 1) -> Iterator[World]:
-    """A running instance with its state in ``folder``, which is made (mode 0700) or used again."""
+    """A running instance with its state in ``folder``, which is made (mode 0700) or used again.
+
+    Its keys are an hour old, so that a moment taken when the tests were collected lies within their life.
+    """
+    prepare_folder(folder)
+    load_or_create(folder, dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
     with LocalSigstore(folder, rekor_version) as instance:
         yield World(instance)
 
