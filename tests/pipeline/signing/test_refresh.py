@@ -137,7 +137,7 @@ def test_a_repository_without_the_files_is_refused(folder):
     assert refused(folder, gone).code == "trust.unreachable"
 
 
-@pytest.mark.network
+@pytest.mark.full
 def test_sigstores_own_repository_verifies_from_the_embedded_root(folder):
     try:
         refresh_public(folder, today=TODAY)

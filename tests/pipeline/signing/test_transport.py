@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import http.client
 import json
 import socket
 import ssl
@@ -283,7 +284,10 @@ class Intercepting:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         with contextlib.suppress(OSError), self._tls.wrap_socket(connection, server_side=True) as tunnel:
-            tunnel.recv(4096)
+            # Closing before all of the request is read would reset the connection and take the answer with it.
+            with tunnel.makefile("rb") as asked:
+                headers = http.client.parse_headers(asked) if asked.readline() else {}
+                asked.read(int(headers.get("Content-Length", 0)))
             tunnel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         connection.close()
 
