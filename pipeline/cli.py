@@ -15,6 +15,7 @@ from pipeline.model.errors import CannotEvaluate, GatehouseError
 
 if TYPE_CHECKING:
     from pipeline.model.outcome import Outcome, Problem
+    from pipeline.settings import Settings
     from pipeline.steps.job import Job
 
 STEPS = {
@@ -87,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     policy.add_argument("--policy", type=Path, default=None, metavar="FOLDER", help="default: policies/")
     policy.set_defaults(run=_policy)
 
+    checked = commands.add_parser("settings", help="check pipeline.toml")
+    checked.add_argument("action", choices=("check",))
+    checked.add_argument("--registry", default="", metavar="HOST/REPO")
+    checked.set_defaults(run=_settings)
+
     report = commands.add_parser("report", help="write dist/report.html and print the result of the last run")
     report.add_argument("--format", choices=("text", "json"), default="text")
     report.set_defaults(run=_report)
@@ -116,16 +122,20 @@ def _docker_config() -> Path:
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
+def _load_settings(registry: str) -> "Settings":
+    from pipeline import settings
+
+    loaded = settings.load(_root())
+    return settings.with_registry(loaded, registry) if registry else loaded
+
+
 def make_job(arguments: argparse.Namespace) -> "Job":
     """Everything a step is given: settings, source, environments, options."""
-    from pipeline import settings
     from pipeline.source import read_source
     from pipeline.steps.job import Job
 
     root = _root()
-    loaded = settings.load(root)
-    if arguments.registry:
-        loaded = settings.with_registry(loaded, arguments.registry)
+    loaded = _load_settings(arguments.registry)
     return Job(
         root=root,
         settings=loaded,
@@ -211,16 +221,13 @@ def _unexpected(state: Path, name: str, error: BaseException) -> CannotEvaluate:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from pipeline import settings
     from pipeline.gate.verify_command import print_judgement, verify_image
     from pipeline.store.opening import open_store
 
     _use_system_certificates()
     root = _root()
     state = root / ".gatehouse"
-    loaded = settings.load(root)
-    if arguments.registry:
-        loaded = settings.with_registry(loaded, arguments.registry)
+    loaded = _load_settings(arguments.registry)
     judgement = verify_image(
         open_store(loaded.store.registry, state, docker_config=_docker_config()),
         arguments.image,
@@ -237,6 +244,11 @@ def _policy(arguments: argparse.Namespace) -> int:
     from pipeline.gate.verify_command import check_policies
 
     print(check_policies(arguments.policy or _root() / "policies"))
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> int:
+    _load_settings(arguments.registry)
     return 0
 
 

@@ -121,11 +121,12 @@ def load(root: Path) -> Settings:
     try:
         return Settings.model_validate(parsed)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
+        # A misspelt key is unknown and the one that was meant is missing: the unknown one is what to mend.
+        problem = min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in problem["loc"])
+        got = "nothing" if problem["type"] == "missing" else _CREDENTIALS.sub("", repr(problem["input"]))[:120]
         raise Misuse(
             "settings.invalid",
-            f"{FILE}: {where}: {problem['msg'].lower()} "
-            f"(got {_CREDENTIALS.sub('', repr(problem['input']))[:120]}, expected what docs/settings.md lists)",
+            f"{FILE}: {where}: {problem['msg'].lower()} (got {got}, expected what docs/settings.md lists)",
             fix=f"change {where} in {FILE}",
         ) from error

@@ -148,6 +148,11 @@ def _make(root: Path, environment: Environment) -> None:
     _check(environment, run([*install, *hashed], env=settings, timeout=600))
 
 
+#: How pip, and uv, say that the index answered and does not have it. Of an index that it cannot reach, pip says
+#: the same, below warnings of broken connections.
+_NO_SUCH_PACKAGE = ("no matching distribution", "not found in the package registry", "there is no version of")
+
+
 def _check(environment: Environment, completed: Completed) -> None:
     if completed.exit_code == 0:
         return
@@ -158,6 +163,11 @@ def _check(environment: Environment, completed: Completed) -> None:
         code, fix = "environment.disk-full", "free some disk space and run the command again"
     elif "certificate" in words:
         code, fix = "environment.certificate", "add your proxy's root certificate to the system's store"
+    elif any(telling in words for telling in _NO_SUCH_PACKAGE) and "connection" not in words:
+        code, fix = (
+            "environment.package-missing",
+            "use a package index that has every package of the lock (`pip config list` shows which one is asked)",
+        )
     else:
         code, fix = (
             "environment.unreachable",
@@ -174,8 +184,11 @@ def _reason(completed: Completed) -> str:
     """The installer's own first line that says what is wrong; its last line is often only advice."""
     lines = (completed.stderr or completed.stdout).decode("utf-8", "replace").splitlines()
     starts = ("error", "cause", "expected", "got")
+    broken = [line.partition("broken by ")[2] for line in lines if "connection broken by " in line]
     telling = [line.strip() for line in lines if line.lower().lstrip(" \N{MULTIPLICATION SIGN}").startswith(starts)]
-    chosen = " ".join(telling[:4]) if telling else completed.last_words
+    # pip lists every version that there is before it says which one there is not.
+    short = [line for line in telling if len(line) < 200] or telling
+    chosen = broken[-1] if broken else " ".join(short[:4]) if short else completed.last_words
     return "".join(character for character in chosen if character.isprintable())[:300]
 
 

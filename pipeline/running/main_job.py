@@ -103,15 +103,26 @@ def _prepare(root: Path, names: Sequence[str]) -> None:
         list(pool.map(lambda name: ensure(root, name, _say), sorted(needed)))
 
 
-def _run_checks(root: Path, names: Sequence[str], jobs: str, request: Request) -> None:
-    """The independent sessions. Those whose result stands are over in milliseconds, so they get no process."""
+def _stale(root: Path, names: Sequence[str], request: Request) -> list[str]:
+    """Those whose last result does not stand."""
     snapshot = take_snapshot(root)
-    stale = [name for name in names if request.fresh or not reuse.decide(root / STATE, name, snapshot).reuse]
+    return [name for name in names if request.fresh or not reuse.decide(root / STATE, name, snapshot).reuse]
+
+
+def _check_settings(root: Path, request: Request) -> int:
+    """Say what is wrong with pipeline.toml and the registry given once, and not in every session."""
+    command = [str(locate(root, "pipeline").python), "-I", str(root / "pipeline" / "__main__.py"), "settings", "check"]
+    return call([*command, "--registry", request.registry], cwd=root, env=os.environ)
+
+
+def _run_checks(root: Path, names: Sequence[str], stale: Sequence[str], jobs: str, request: Request) -> None:
+    """The independent sessions. Those whose result stands are over in milliseconds, so they get no process."""
     for name in names:
         if name not in stale:
             run_session(root, name, (), request, _say)
-    if stale:
-        _nox(root, stale, jobs, request)
+    left = [name for name in names if name in stale]
+    if left:
+        _nox(root, left, jobs, request)
 
 
 def _waiting() -> None:
@@ -135,7 +146,11 @@ def main(root: Path, argv: Sequence[str]) -> int:
     started = time.time()
     with locked(root / STATE / "locks" / "pipeline.lock", waiting=_waiting):
         _prepare(root, names)
-        _run_checks(root, [name for name in names if name in CHECKS], arguments.jobs, request)
+        stale = _stale(root, names, request)
+        # What is reused has passed with this very pipeline.toml, which is an input of every check.
+        if (len(stale) == len(names) or request.registry) and (code := _check_settings(root, request)) != 0:
+            return code
+        _run_checks(root, [name for name in names if name in CHECKS], stale, arguments.jobs, request)
         closing = [name for name in names if name in CLOSING]
         if closing:
             _nox(root, closing, "1", request)
@@ -148,7 +163,7 @@ def main(root: Path, argv: Sequence[str]) -> int:
         }
         write_atomic(root / STATE / "run.json", json.dumps(record).encode())
         report_code = _report(root, arguments.format)
-    return max(_exit_code(results), report_code)
+    return _exit_code(results) or report_code
 
 
 def _report(root: Path, style: str) -> int:
@@ -158,7 +173,6 @@ def _report(root: Path, style: str) -> int:
 
 
 def _exit_code(results: Sequence[SessionResult]) -> int:
-    """The worst that a session says; a refusal weighs more than what could not be evaluated because of it."""
+    """The worst that a session says: a refusal, or what could not start, brings about others that did not run."""
     codes = {result.exit_code for result in results}
-    refused = [result for result in results if result.exit_code == 1]
-    return 1 if refused else max(codes, default=3)
+    return next((code for code in (1, 2) if code in codes), max(codes, default=3))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.files import locked, write_atomic
 from pipeline.git import take_snapshot
-from pipeline.model.errors import GatehouseError
+from pipeline.model.errors import CannotEvaluate, GatehouseError
 from pipeline.processes import call
 from pipeline.running import reuse
 from pipeline.running.environments import STATE, ensure
@@ -102,7 +102,14 @@ def _run_step(root: Path, step: str, options: tuple[str, ...], request: Request,
         command.append("--ci")
     # The whole environment goes on: attest needs the ambient identity, smoke the engine. -I shuts out PYTHON*.
     code = call([*command, *(["--", *options] if options else [])], cwd=root, env=os.environ)
-    return code if code in (0, 1, 2, 3) else 3
+    if code not in (0, 1, 2, 3):
+        raise CannotEvaluate(
+            "step.killed",
+            f"{step}: ended without a result (got {f'signal {-code}' if code < 0 else f'exit code {code}'}, "
+            "expected exit code 0, 1, 2 or 3)",
+            fix="run the command again; where it happens again, look whether memory runs out (`dmesg`)",
+        )
+    return code
 
 
 def _recorded_status(state: Path, step: str, tree: str) -> str:

@@ -26,6 +26,8 @@ def test_the_file_of_the_repository_loads(tmp_path, text):
         ("[app]", "[app]\nunknown = 1", "settings.invalid", "app.unknown: extra inputs"),
         ("[store]", "[shop]", "settings.invalid", "shop: extra inputs"),
         ('name = "noticeboard"', "", "settings.invalid", "app.name: field required"),
+        ("port = 8888", "prot = 8888", "settings.invalid", "app.prot: extra inputs"),
+        ("port = 8888", "", "settings.invalid", "(got nothing, expected what docs/settings.md lists)"),
         ('name = "noticeboard"', 'name = "Not OK"', "settings.invalid", "app.name"),
         ('version = "0.1.0"', 'version = "one"', "settings.invalid", "should be a pep 440 version"),
         ('directory = "sample_app"', 'directory = "../elsewhere"', "settings.invalid", "path below the repository"),

@@ -16,7 +16,7 @@ def ended(name, result, code):
 
 @pytest.mark.parametrize(
     ("codes", "expected"),
-    [((0, 0), 0), ((0, 1), 1), ((0, 3), 3), ((3, 1), 1), ((0, 2), 2), ((), 3)],
+    [((0, 0), 0), ((0, 1), 1), ((0, 3), 3), ((3, 1), 1), ((0, 2), 2), ((3, 2), 2), ((2, 1), 1), ((), 3)],
 )
 def test_the_exit_code_is_the_worst_and_a_refusal_weighs_most(codes, expected):
     assert main_job._exit_code([ended(str(number), "any", code) for number, code in enumerate(codes)]) == expected
