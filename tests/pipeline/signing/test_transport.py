@@ -286,8 +286,8 @@ class Intercepting:
         with contextlib.suppress(OSError), self._tls.wrap_socket(connection, server_side=True) as tunnel:
             # Closing before all of the request is read would reset the connection and take the answer with it.
             with tunnel.makefile("rb") as asked:
-                headers = http.client.parse_headers(asked) if asked.readline() else {}
-                asked.read(int(headers.get("Content-Length", 0)))
+                asked.readline()
+                asked.read(int(http.client.parse_headers(asked).get("Content-Length", 0)))
             tunnel.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         connection.close()
 
