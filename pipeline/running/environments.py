@@ -184,7 +184,15 @@ def _reason(completed: Completed) -> str:
     """The installer's own first line that says what is wrong; its last line is often only advice."""
     lines = (completed.stderr or completed.stdout).decode("utf-8", "replace").splitlines()
     starts = ("error", "cause", "expected", "got")
-    broken = [line.partition("broken by ")[2] for line in lines if "connection broken by " in line]
+    broken = [
+        line.partition("connection broken by ")[2]
+        .rpartition(": /")[0]
+        .rpartition(">: ")[2]
+        .replace("'", "")
+        .rstrip(")")
+        for line in lines
+        if "connection broken by " in line
+    ]
     telling = [line.strip() for line in lines if line.lower().lstrip(" \N{MULTIPLICATION SIGN}").startswith(starts)]
     # pip lists every version that there is before it says which one there is not.
     short = [line for line in telling if len(line) < 200] or telling

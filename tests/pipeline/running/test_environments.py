@@ -52,24 +52,32 @@ def test_a_missing_lock_is_said(clone):
         ("error: invalid peer certificate: UnknownIssuer", "environment.certificate"),
         ("error: dns error: failed to lookup address information", "environment.unreachable"),
         (
-            "WARNING: Retrying after connection broken by 'NewConnectionError('...: name resolution')': /simple/a/\n"
-            "ERROR: Could not find a version that satisfies the requirement a==1 (from versions: none)\n"
-            "ERROR: No matching distribution found for a==1\n",
+            (
+                "WARNING: Retrying after connection broken by 'NewConnectionError('...: name resolution')': /simple/a/\n"
+                "ERROR: Could not find a version that satisfies the requirement a==1 (from versions: none)\n"
+                "ERROR: No matching distribution found for a==1\n"
+            ),
             "environment.unreachable",
         ),
         (
-            "ERROR: Could not find a version that satisfies the requirement a==1 (from versions: 0.1)\n"
-            "ERROR: No matching distribution found for a==1\n",
+            (
+                "ERROR: Could not find a version that satisfies the requirement a==1 (from versions: 0.1)\n"
+                "ERROR: No matching distribution found for a==1\n"
+            ),
             "environment.package-missing",
         ),
         (
-            "error: No solution found when resolving dependencies\n"
-            "  cause: Because there is no version of a==1 and you require a==1, your requirements are unsatisfiable.\n",
+            (
+                "error: No solution found when resolving dependencies\n"
+                "  cause: Because there is no version of a==1 and you require a==1, your requirements are unsatisfiable.\n"
+            ),
             "environment.package-missing",
         ),
         (
-            "error: No solution found when resolving dependencies\n"
-            "  cause: Because a was not found in the package registry and you require a==1, ...\n",
+            (
+                "error: No solution found when resolving dependencies\n"
+                "  cause: Because a was not found in the package registry and you require a==1, ...\n"
+            ),
             "environment.package-missing",
         ),
     ],
