@@ -54,6 +54,12 @@ def origin(root: Path) -> str:
 def check_clone(root: Path) -> None:
     """Raise Misuse (``source.no-repository``) where ``root`` is not the top folder of a clone."""
     found = git(root, "rev-parse", "--show-toplevel")
+    if b"dubious ownership" in found.stderr:
+        raise Misuse(
+            "source.owner",
+            f"{root}: the clone of another user (got an owner that git does not trust, expected this user)",
+            fix=f"`git config --global --add safe.directory {root}` if you trust what is in it, or make your own clone",
+        )
     got = text(found) if found.exit_code == 0 else found.last_words
     if found.exit_code != 0 or not Path(got).samefile(root):
         raise Misuse(

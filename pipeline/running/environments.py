@@ -19,6 +19,7 @@ from pipeline.processes import Completed, run
 NAMES = ("bootstrap", "pipeline", "checks", "test")
 STATE = ".gatehouse"
 _UNUSED_AFTER = 14 * 24 * 3600
+_ROOM = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ def _make_bootstrap(environment: Environment) -> None:
     """With the standard library's venv and pip, since nothing else is there yet."""
     made = run([sys.executable, "-I", "-m", "venv", str(environment.folder)], timeout=120)
     if made.exit_code != 0:
+        _check_room(environment)  # ensurepip's own words get lost on their way
         raise Misuse(
             "environment.no-venv",
             f"{sys.executable}: no virtual environment made (got {made.last_words!r}, expected venv and ensurepip)",
@@ -111,6 +113,16 @@ def _make_bootstrap(environment: Environment) -> None:
     ]
     hashed: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", environment.lock]
     _check(environment, run([*pip, *hashed], env=_system_certificates() | pip_environment(), timeout=600))
+
+
+def _check_room(environment: Environment) -> None:
+    free = shutil.disk_usage(environment.folder.parent).free
+    if free < _ROOM:
+        raise CannotEvaluate(
+            "environment.disk-full",
+            f"environment {environment.name}: not made (got {free >> 20} MiB free, expected {_ROOM >> 20} MiB)",
+            fix="free some disk space and run the command again",
+        )
 
 
 def _system_certificates() -> dict[str, str]:

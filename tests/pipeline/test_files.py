@@ -64,3 +64,21 @@ def test_the_digest_of_a_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"")
     assert sha256_file(path).startswith("e3b0c442")
+
+
+def test_who_has_to_wait_for_a_lock_can_say_so_once(tmp_path):
+    said = []
+    with locked(tmp_path / "lock", waiting=lambda: said.append("free")):
+        pass
+    program = "import fcntl, sys, time; file = open(sys.argv[1]); fcntl.flock(file, 2); print(1); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-u", "-c", program, tmp_path / "lock"], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.read(1)
+
+    def waiting():
+        said.append("held")
+        holder.kill()
+
+    with locked(tmp_path / "lock", waiting=waiting):
+        assert said == ["held"]
+    holder.communicate()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from pipeline import git as git_module
 from pipeline.git import git, take_snapshot
 from pipeline.model.errors import Misuse
+from pipeline.processes import Completed
 from pipeline.source import read_source
 from tests.support.repositories import commit_all, make_repository
 
@@ -90,3 +92,12 @@ def test_a_clone_without_a_commit_is_said(tmp_path):
     with pytest.raises(Misuse) as refused:
         take_snapshot(tmp_path)
     assert refused.value.code == "source.no-commit"
+
+
+def test_a_clone_of_another_user_is_said(tmp_path, monkeypatch):
+    words = b"fatal: detected dubious ownership in repository at '/clone'\n"
+    monkeypatch.setattr(git_module, "run", lambda *_, **__: Completed(128, b"", words))
+    with pytest.raises(Misuse) as refused:
+        git_module.check_clone(tmp_path)
+    assert refused.value.code == "source.owner"
+    assert "safe.directory" in refused.value.fix

@@ -53,7 +53,7 @@ def test_a_missing_lock_is_said(clone):
         ("error: dns error: failed to lookup address information", "environment.unreachable"),
         (
             (
-                "WARNING: Retrying after connection broken by 'NewConnectionError('...: name resolution')': /simple/a/\n"
+                "WARNING: Retrying after connection broken by 'NewConnectionError('...: no name')': /simple/a/\n"
                 "ERROR: Could not find a version that satisfies the requirement a==1 (from versions: none)\n"
                 "ERROR: No matching distribution found for a==1\n"
             ),
@@ -69,7 +69,7 @@ def test_a_missing_lock_is_said(clone):
         (
             (
                 "error: No solution found when resolving dependencies\n"
-                "  cause: Because there is no version of a==1 and you require a==1, your requirements are unsatisfiable.\n"
+                "  cause: Because there is no version of a==1 and you require a==1, it is hopeless.\n"
             ),
             "environment.package-missing",
         ),
@@ -101,3 +101,26 @@ def test_environments_nobody_used_for_two_weeks_go(clone):
     environments._remove_unused(environment)
     assert not folders["old"].exists()
     assert folders["young"].exists()
+
+
+def test_a_disk_that_is_full_is_said_where_the_tool_does_not(clone, monkeypatch):
+    environment = environments.locate(clone, "test")
+    environment.folder.parent.mkdir(parents=True)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3 << 20}))
+    with pytest.raises(CannotEvaluate) as refused:
+        environments._check_room(environment)
+    assert refused.value.code == "environment.disk-full"
+    assert refused.value.message == "environment test: not made (got 3 MiB free, expected 64 MiB)"
+
+
+def test_what_could_not_be_made_leaves_nothing(clone, monkeypatch):
+    environment = environments.locate(clone, "test")
+
+    def stop(root, made):
+        (made.folder / "bin").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(environments, "_make", stop)
+    with pytest.raises(KeyboardInterrupt):
+        environments.ensure(clone, "test", lambda line: None)
+    assert not environment.folder.exists()
