@@ -1,6 +1,6 @@
 """Steps 4 and 5: all evidence is of one source and one set of locks, is timely, and does not disagree."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pipeline.gate.evidence import Piece
@@ -8,11 +8,15 @@ from pipeline.gate.judgement import Finding, rfc3339
 from pipeline.gate.policy import MaxAge
 from pipeline.model.context import Context
 from pipeline.model.kinds import Kind
-from pipeline.model.predicates import TestResult
+from pipeline.model.predicates import Provenance, Sbom, TestResult, Vulnerabilities
 from pipeline.signing.identities import GITHUB_ISSUER
 
 #: How far ahead of ours the clock of a timestamp authority may be.
 CLOCK_TOLERANCE = timedelta(minutes=5)
+
+#: Labels with which the composer names the source in the image itself.
+TREE_LABEL = "dev.gatehouse.tree"
+COMMIT_LABEL = "org.opencontainers.image.revision"
 
 _SAME_TREE = "make all evidence in one run over one commit: `scripts/pipeline --fresh`"
 
@@ -70,6 +74,54 @@ def _signed_elsewhere(piece: Piece, context: Context) -> Iterator[Finding]:
             fix=_SAME_TREE,
             kind=piece.kind,
         )
+
+
+def image_findings(pieces: Iterable[Piece], labels: Mapping[str, str]) -> Iterator[Finding]:
+    """The image names the source that its provenance names, where it is labelled with one."""
+    for piece in pieces:
+        if piece.kind != Kind.PROVENANCE or piece.context is None:
+            continue
+        source = piece.context.source
+        for label, expected in ((TREE_LABEL, source.tree), (COMMIT_LABEL, source.commit)):
+            got = labels.get(label, expected)
+            if got != expected:
+                yield Finding(
+                    code="evidence.other-source",
+                    message=f"{piece.name}: of another source than the image's label {label} "
+                    f"(got {expected[:12]}, expected {got[:60]})",
+                    fix=_SAME_TREE,
+                    kind=piece.kind,
+                )
+
+
+def completeness_findings(pieces: Sequence[Piece]) -> Iterator[Finding]:
+    """What went into the image is in its SBOMs, and is what the audit was about: by package URL.
+
+    The SBOMs count together, as a package may be in the image of one platform alone.
+    """
+    went_in = {
+        one.uri
+        for piece in pieces
+        if isinstance(piece.predicate, Provenance)
+        for one in piece.predicate.build_definition.resolved_dependencies
+        if one.uri is not None and one.uri.startswith("pkg:")
+    }
+    sboms = [piece.predicate for piece in pieces if isinstance(piece.predicate, Sbom)]
+    listed = {str(component.get("purl")) for sbom in sboms for component in sbom.components}
+    audits = [piece.predicate for piece in pieces if isinstance(piece.predicate, Vulnerabilities)]
+    for kind, said, named in (
+        *([(Kind.SBOM, "leaves out", listed)] if sboms else []),
+        *((Kind.VULNERABILITIES, "did not look at", set(audit.coverage.locked)) for audit in audits),
+    ):
+        if missing := sorted(went_in - named):
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            yield Finding(
+                code="evidence.incomplete",
+                message=f"{kind}: {said} what the provenance says went in "
+                f"(got nothing about {', '.join(missing[:3])[:300]}{more}, expected every package)",
+                fix=_SAME_TREE,
+                kind=kind,
+            )
 
 
 def time_findings(pieces: Iterable[Piece], ages: MaxAge, now: datetime) -> Iterator[Finding]:

@@ -3,7 +3,13 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from pipeline.gate.agreement import contradiction_findings, source_findings, time_findings
+from pipeline.gate.agreement import (
+    completeness_findings,
+    contradiction_findings,
+    image_findings,
+    source_findings,
+    time_findings,
+)
 from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, Piece
 from pipeline.gate.judgement import Finding, Judgement
 from pipeline.gate.levels import levels
@@ -25,7 +31,7 @@ def judge(
     1. ``image`` is what the reference was resolved to; no tag is looked at again.
     2. ``evidence`` is every bundle that refers to it; many of them warn.
     3. Each verified (Piece) or says why not (Flaw), and is signed by who may sign its kind here.
-    4. Statement, predicate type and subject fit (else a Flaw); source and locks are the provenance's.
+    4. Statement, predicate type and subject fit (else a Flaw); source, locks and contents are the provenance's.
     5. The evidence list is there, newest, complete; nothing is late, early, or contradicted.
     6. Each predicate parses strictly (else a Flaw).
     7. Exceptions: this policy grants none.
@@ -57,6 +63,8 @@ def judge(
     findings = [
         *gaps,
         *source_findings(considered),  # 4
+        *image_findings(considered, image.labels),
+        *completeness_findings(considered),
         *time_findings(_newest_lists(considered, listing), here.max_age, now),
         *contradiction_findings(considered),
         *_rule_findings(considered, policy, here, now),  # 8

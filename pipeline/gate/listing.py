@@ -79,7 +79,11 @@ def list_findings(
         if sequence < before:
             message = f"evidence list: older than one seen before (got sequence {sequence}, expected at least {before})"
             yield _finding("list.older-than-known", message, "restore the newer list: somebody removed it")
-        yield from _reference_findings(read_list(piece), known)
+    newest = {piece.digest for piece in listing.newest}
+    for piece in lists:
+        # A successor that leaves a result out does not take it back. Superseded audits alone may be removed.
+        pruned = () if piece.digest in newest else (Kind.VULNERABILITIES,)
+        yield from _reference_findings(read_list(piece), known, pruned)
     for digest, kind in listing.present.items():
         signed = known.get(digest) or kind
         if signed != kind:
@@ -94,7 +98,7 @@ def list_findings(
 def _chain_findings(lists: Sequence[Piece]) -> Iterator[Finding]:
     """Within one signer's chain each sequence is there once and follows the one that it names."""
     seen: dict[tuple[str, int], str] = {}
-    sequences = {piece.digest: read_list(piece).sequence for piece in lists}
+    sequences = {(piece.by, piece.digest): read_list(piece).sequence for piece in lists}
     for piece in lists:
         one = read_list(piece)
         other = seen.setdefault((piece.by, one.sequence), piece.digest)
@@ -102,14 +106,16 @@ def _chain_findings(lists: Sequence[Piece]) -> Iterator[Finding]:
             got = f"bundles {', '.join(sorted((other[:12], piece.digest[:12])))}"
             message = f"evidence list {one.sequence}: there are two (got {got}, expected one)"
             yield _finding("list.fork", message, _AGAIN)
-        before = sequences.get(one.previous, one.sequence - 1) if one.previous else 0
+        # Without its predecessor nobody knows what that one named.
+        before = sequences.get((piece.by, one.previous)) if one.previous else 0
         if before != one.sequence - 1:
-            expected = f"predecessor {one.sequence - 1}"
-            message = f"evidence list {one.sequence}: does not follow on (got {before}, expected {expected})"
+            got, expected = "none" if before is None else str(before), f"predecessor {one.sequence - 1}"
+            message = f"evidence list {one.sequence}: does not follow on (got {got}, expected {expected})"
             yield _finding("list.broken", message, _AGAIN)
 
 
-def _reference_findings(one: EvidenceList, known: Container[str]) -> Iterator[Finding]:
+def _reference_findings(one: EvidenceList, known: Container[str], pruned: Container[Kind]) -> Iterator[Finding]:
+    """``pruned`` are the kinds whose bundles may be gone."""
     told: set[str] = set()
     for reference in one.references:
         kind = reference.annotations.kind
@@ -120,7 +126,7 @@ def _reference_findings(one: EvidenceList, known: Container[str]) -> Iterator[Fi
             got = "no digest" if digest is None else "the same bundle twice"
             message = f"evidence list {one.sequence}: entry {kind} is wrong (got {got}, expected one bundle)"
             yield _finding("list.broken", message, _AGAIN, kind)
-        elif digest not in known:
+        elif digest not in known and kind not in pruned:
             message = f"{kind}: listed and not attached (got nothing, expected bundle {digest[:12]})"
             yield _finding("evidence.withheld", message, _FIND_OUT, kind)
         told.add(digest or "")

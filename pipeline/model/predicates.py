@@ -183,12 +183,14 @@ class Sbom(Document):
     @property
     def context(self) -> Context:
         properties = self.metadata.get("properties")
-        for item in properties if isinstance(properties, list) else []:
-            if isinstance(item, dict) and item.get("name") == CONTEXT_PROPERTY:
-                return parse(Context, str(item.get("value", "")).encode(), what="sbom context")
+        items = [item for item in properties if isinstance(item, dict)] if isinstance(properties, list) else []
+        found = [str(item.get("value", "")) for item in items if item.get("name") == CONTEXT_PROPERTY]
+        if len(found) == 1:
+            return parse(Context, found[0].encode(), what="sbom context")
         raise CannotEvaluate(
             "document.shape",
-            f"sbom: no source named (got no property {CONTEXT_PROPERTY}, expected one in metadata.properties)",
+            f"sbom: no one source named (got {len(found)} properties {CONTEXT_PROPERTY}, "
+            "expected one in metadata.properties)",
             fix="make the SBOM again with `nox -s sbom`",
         )
 

@@ -1,12 +1,13 @@
 """Promote an image into an environment: judge again, sign the verdict, write the ledger."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.files import locked
+from pipeline.gate.agreement import CLOCK_TOLERANCE
 from pipeline.gate.evidence import Evidence, ImageFacts, Piece
 from pipeline.gate.gathering import gather, read_image
 from pipeline.gate.judgement import Judgement, rfc3339
@@ -82,7 +83,7 @@ def promote(gate: Gate, reference: str, environment: str) -> Promotion:
             return Promotion(judgement=judgement, entry=None, written=False, signed=signed)
         entry, written = ledger.head, False
         if entry is None or entry.predicate.image != image.digest.hex:
-            predicate = _entry(gate, image, evidence, ledger, verdict)
+            predicate = _entry(gate, image, _commit(gate, here, evidence), ledger, verdict)
             line = gate.signer().sign(_statement(gate.name, image, predicate))
             ledger = extended(ledger, line, here, gate.policy, gate.roots)
             append(gate.state, ledger)  # 4
@@ -117,7 +118,7 @@ def _verdict(
 
 
 def _still_says(piece: Piece, wanted: VerdictPredicate, gate: Gate, here: Environment) -> bool:
-    young = abs(gate.now - piece.verified.verified_at) < VERDICT_AGE
+    young = -CLOCK_TOLERANCE < gate.now - piece.verified.verified_at < VERDICT_AGE
     return (
         isinstance(piece.predicate, VerdictPredicate)
         and young
@@ -126,9 +127,7 @@ def _still_says(piece: Piece, wanted: VerdictPredicate, gate: Gate, here: Enviro
     )
 
 
-def _entry(
-    gate: Gate, image: ImageFacts, evidence: Sequence[Evidence], ledger: Ledger, verdict: str
-) -> PromotionPredicate:
+def _entry(gate: Gate, image: ImageFacts, commit: str, ledger: Ledger, verdict: str) -> PromotionPredicate:
     version = image.labels.get(VERSION_LABEL)
     if not version:
         raise Refused(
@@ -143,17 +142,21 @@ def _entry(
         previous=head.digest if head else None,
         image=image.digest.hex,
         version=version,
-        commit=_commit(evidence),
+        commit=commit,
         verdict=verdict,
         time=rfc3339(gate.now),
         requester=gate.signer().identity,
     )
 
 
-def _commit(evidence: Iterable[Evidence]) -> str:
-    """The commit that the judged provenance names; all other evidence was held against it."""
-    contexts = (piece.context for piece in evidence if isinstance(piece, Piece) and piece.kind == Kind.PROVENANCE)
-    return next((context.source.commit for context in contexts if context is not None), "")
+def _commit(gate: Gate, here: Environment, evidence: Iterable[Evidence]) -> str:
+    """The commit that the judged provenance names; a stranger's provenance, which anybody can attach, says nothing."""
+    for piece in evidence:
+        if not isinstance(piece, Piece) or piece.kind != Kind.PROVENANCE or piece.context is None:
+            continue
+        if difference(piece.verified, Kind.PROVENANCE, gate.policy, here) is None:
+            return piece.context.source.commit
+    return ""
 
 
 def _statement(name: str, image: ImageFacts, predicate: PromotionPredicate) -> bytes:

@@ -119,7 +119,7 @@ def predicates() -> dict[str, dict[str, Any]]:
             "bomFormat": "CycloneDX",
             "specVersion": "1.6",
             "version": 1,
-            "components": [{"type": "library", "name": "tornado", "version": "6.5"}],
+            "components": [{"type": "library", "name": "tornado", "version": "6.5", "purl": "pkg:pypi/tornado@6.5"}],
             "metadata": {"properties": [{"name": "gatehouse:context", "value": canonical_json(context()).decode()}]},
             "dependencies": [],
         },

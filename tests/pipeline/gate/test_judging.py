@@ -219,6 +219,43 @@ def test_provenance_signed_on_another_commit_than_it_names_refuses(judged):
     assert f"signed on another commit than it names (got {'0' * 12}, expected {'a' * 12})" in finding.message
 
 
+@pytest.mark.parametrize("label", ["dev.gatehouse.tree", "org.opencontainers.image.revision"])
+def test_an_image_labelled_with_another_source_than_its_provenance_refuses(judged, label):
+    image = replace(release.IMAGE, labels={label: "e" * 40})
+    finding = only(judged(release.pieces(image=image), image=image))
+    assert finding.code == "evidence.other-source"
+    assert f"than the image's label {label} (got" in finding.message
+    assert finding.message.endswith(f"expected {'e' * 40})")
+
+
+@pytest.mark.parametrize("purl", ["pkg:pypi/other@1", ["pkg:pypi/tornado@6.5"], None])
+def test_an_sbom_that_leaves_out_what_went_in_refuses(judged, purl):
+    predicates = release.predicates()
+    predicates[f"sbom@{release.PLATFORM}"]["components"] = [{"name": "other", "version": "1", "purl": purl}]
+    finding = only(judged(release.pieces(predicates)))
+    assert finding.code == "evidence.incomplete"
+    assert finding.message == (
+        "sbom: leaves out what the provenance says went in "
+        "(got nothing about pkg:pypi/tornado@6.5, expected every package)"
+    )
+
+
+def test_an_audit_of_another_lock_than_the_images_refuses(judged):
+    predicates = release.predicates()
+    predicates["vulnerabilities"]["gatehouse_coverage"] |= {"locked": ["pkg:pypi/a@1"], "audited": ["pkg:pypi/a@1"]}
+    finding = only(judged(release.pieces(predicates)))
+    assert (finding.code, finding.kind) == ("evidence.incomplete", "vulnerabilities")
+    assert "did not look at what the provenance says went in (got nothing about pkg:pypi/tornado@6.5" in finding.message
+
+
+def test_an_sbom_that_names_two_sources_cannot_be_evaluated(judged):
+    predicates = release.predicates()
+    metadata = predicates[f"sbom@{release.PLATFORM}"]["metadata"]
+    metadata["properties"].append({"name": "gatehouse:context", "value": "{}"})
+    judgement = judged(release.pieces(predicates))
+    assert (judgement.exit_code, codes(judgement)[0]) == (3, "document.shape")
+
+
 # Step 5
 
 
@@ -281,6 +318,38 @@ def test_what_only_a_superseded_list_names_is_missing(judged):
     made["successor"] = release.piece("evidence-list", successor)
     finding = only(judged(made))
     assert (finding.code, finding.kind) == ("evidence.missing", "tests")
+
+
+def _succeeded(kind):
+    """A release whose first list names one more bundle of ``kind``, which is gone and not on the second list."""
+    made = release.pieces(listed=False)
+    digests = {name: one.digest for name, one in made.items()}
+    first = release.evidence_list(digests)
+    entry = next(one for one in first["references"] if one["name"] == kind)
+    first["references"].append({**entry, "digest": {"sha256": "9" * 64}})
+    made["evidence-list"] = release.piece("evidence-list", first)
+    second = release.evidence_list(digests, sequence=2, previous=made["evidence-list"].digest)
+    return made | {"successor": release.piece("evidence-list", second)}
+
+
+def test_a_result_taken_away_before_the_next_list_was_written_is_withheld(judged):
+    """Attack: delete the FAILED result from the registry, then let attest list what is left."""
+    finding = only(judged(_succeeded("tests")))
+    assert (finding.code, finding.kind) == ("evidence.withheld", "tests")
+
+
+def test_a_superseded_audit_may_be_removed(judged):
+    assert codes(judged(_succeeded("vulnerabilities"))) == []
+
+
+def test_a_list_whose_predecessor_is_gone_does_not_follow_on(judged):
+    made = _succeeded("tests")
+    del made["evidence-list"]
+    finding = only(judged(made))
+    assert (finding.code, finding.message) == (
+        "list.broken",
+        "evidence list 2: does not follow on (got none, expected predecessor 1)",
+    )
 
 
 def test_two_lists_with_one_sequence_are_a_fork(judged):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.gate.gathering import gather, load_roots, read_image
+from pipeline.model.digests import Digest
 from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
 from pipeline.promotion import promoting
@@ -53,6 +54,24 @@ def test_a_good_release_is_promoted_with_a_signed_verdict_and_an_entry(good, pol
     assert entry.predicate.verdict == verdict.digest
     assert verdict.predicate.verification_result == "PASSED"
     assert [one.digest for one in attached(good, Kind.PROMOTION)] == [entry.digest]
+
+
+def test_a_strangers_provenance_puts_no_commit_into_the_ledger(good, policy):
+    """Attack: attach provenance of another commit until one comes first in the order of digests."""
+    own = min(one.digest for one in attached(good, Kind.PROVENANCE))
+    predicate = release.predicates()["provenance"]
+    predicate["gatehouse_context"] = release.context(commit="e" * 40)
+    _, facts = read_image(good.store, str(good.image.digest))
+    statement = release.statement("provenance", predicate, facts)
+    for _ in range(500):
+        bundle = good.signer.world.sign(statement, sub="https://evil.example")
+        if Digest.of(bundle).hex < own:
+            break
+    good.attach(bundle)
+    assert next(one.digest for one in attached(good, Kind.PROVENANCE)) == Digest.of(bundle).hex
+    entry = promoted(good, policy).entry
+    assert entry is not None
+    assert entry.predicate.commit == release.COMMIT
 
 
 def test_the_same_digest_again_changes_nothing_and_signs_nothing(good, policy):
