@@ -178,7 +178,7 @@ def _check(environment: Environment, completed: Completed) -> None:
     elif any(telling in words for telling in _NO_SUCH_PACKAGE) and "connection" not in words:
         code, fix = (
             "environment.package-missing",
-            "use a package index that has every package of the lock (`pip config list` shows which one is asked)",
+            "use a package index that answers and has every package of the lock (`pip config list` shows it)",
         )
     else:
         code, fix = (

@@ -1,6 +1,7 @@
 """A loopback HTTP server that answers exactly what a test tells it to, and remembers what it was asked."""
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,18 +32,19 @@ class Reply:
 @dataclass
 class Loopback:
     host: str
+    scheme: str = "http"
     requests: list[Request] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
-        return f"http://{self.host}"
+        return f"{self.scheme}://{self.host}"
 
     def asked(self, method: str) -> list[Request]:
         return [request for request in self.requests if request.method == method]
 
 
 @contextlib.contextmanager
-def loopback(answer: Callable[[Request], Reply]) -> Iterator[Loopback]:
+def loopback(answer: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
     stopping = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -77,7 +79,10 @@ def loopback(answer: Callable[[Request], Reply]) -> Iterator[Loopback]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    found = Loopback(f"127.0.0.1:{server.server_port}")
+    found = Loopback(f"127.0.0.1:{server.server_port}", "https" if tls else "http")
+    if tls is not None:  # the handshake belongs to the handler's thread, and one that fails is the client's to tell
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

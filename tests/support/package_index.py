@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import ssl
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,14 +38,14 @@ class PackageIndex:
     @property
     def url(self) -> str:
         """With the credentials that it asks for."""
-        return f"http://{USER}@{self.server.host}/simple"
+        return f"{self.server.scheme}://{USER}@{self.server.host}/simple"
 
     def sha256(self, name: str, version: str) -> str:
         return hashlib.sha256(self.wheels[f"{name}-{version}-py3-none-any.whl"]).hexdigest()
 
 
 @contextlib.contextmanager
-def package_index(*releases: tuple[str, str]) -> Iterator[PackageIndex]:
+def package_index(*releases: tuple[str, str], tls: ssl.SSLContext | None = None) -> Iterator[PackageIndex]:
     """Serve a wheel of each (name, version) at ``/simple``."""
     wheels = {f"{name}-{version}-py3-none-any.whl": make_wheel(name, version) for name, version in releases}
 
@@ -62,5 +63,5 @@ def package_index(*releases: tuple[str, str]) -> Iterator[PackageIndex]:
         page = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>"
         return Reply(body=page.encode(), headers={"Content-Type": "text/html"}) if links else Reply(404)
 
-    with loopback(answer) as server:
+    with loopback(answer, tls) as server:
         yield PackageIndex(server, wheels)
