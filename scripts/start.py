@@ -41,7 +41,8 @@ def _check_host() -> None:
 def _start(command: str, arguments: list[str]) -> int:
     _check_host()
     if command == "pipeline":
-        take_snapshot(ROOT)  # not a clone, or no commit: said before anything is made
+        main_job.parse_arguments(arguments)  # what was mistyped is said before anything is made,
+        take_snapshot(ROOT)  # and so is a folder that is no clone, or has no commit
     environments.ensure(ROOT, "bootstrap", _say)
     if command == "pipeline":
         return main_job.main(ROOT, arguments)

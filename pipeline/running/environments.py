@@ -93,6 +93,7 @@ def ensure(root: Path, name: str, say: Callable[[str], None]) -> Environment:
 
 def _make_bootstrap(environment: Environment) -> None:
     """With the standard library's venv and pip, since nothing else is there yet."""
+    settings = _system_certificates() | pip_environment()  # wrong ones are said at once
     made = run([sys.executable, "-I", "-m", "venv", str(environment.folder)], timeout=120)
     if made.exit_code != 0:
         _check_room(environment)  # ensurepip's own words get lost on their way
@@ -112,7 +113,7 @@ def _make_bootstrap(environment: Environment) -> None:
         "--disable-pip-version-check",
     ]
     hashed: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", environment.lock]
-    _check(environment, run([*pip, *hashed], env=_system_certificates() | pip_environment(), timeout=600))
+    _check(environment, run([*pip, *hashed], env=settings, timeout=600))
 
 
 def _check_room(environment: Environment) -> None:

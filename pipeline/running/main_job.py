@@ -31,7 +31,8 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What was typed; raises Misuse (``arguments.*``), and ends the process after ``--help``."""
     parser = argparse.ArgumentParser(
         prog="scripts/pipeline",
         description="Run the main job: every check, the image, its signed evidence, and the verdict per environment.",
@@ -131,7 +132,7 @@ def _waiting() -> None:
 
 def main(root: Path, argv: Sequence[str]) -> int:
     """Run the job; returns the exit code of the README's table. Raises GatehouseError where it cannot start."""
-    arguments = _arguments(argv)
+    arguments = parse_arguments(argv)
     names = [name for name in MAIN if name in (arguments.sessions or MAIN)]
     if arguments.explain_reuse:
         explain_reuse(root, names)

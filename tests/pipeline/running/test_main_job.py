@@ -49,7 +49,7 @@ def test_a_damaged_result_does_not_count(tmp_path, content):
 )
 def test_wrong_arguments_are_refused(argv, code):
     with pytest.raises(Misuse) as refused:
-        main_job._arguments(argv)
+        main_job.parse_arguments(argv)
     assert refused.value.code == code
 
 
