@@ -101,7 +101,7 @@ def _rule_findings(pieces: Iterable[Piece], policy: Policy, here: Environment, n
     for piece in pieces:
         seen = View(
             predicate=piece.plain,
-            limits={name: list(value) if isinstance(value, tuple) else value for name, value in here.limits.items()},
+            limits=here.plain_limits(),
             deadlines=here.deadlines.model_dump(),
             signer=piece.verified.identity.facts(),
             environment=here.name,

@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError
 
 from pipeline.files import read_limited
-from pipeline.gate.rules import Code, CompiledRule, Rule, compile_rule
+from pipeline.gate.rules import Code, CompiledRule, Rule, View, compile_rule, holds
 from pipeline.gate.signers import ExactSigner, GithubSigner, Repository, Signer
 from pipeline.model.documents import Document, canonical_json
 from pipeline.model.errors import CannotEvaluate
@@ -30,8 +31,14 @@ Limit = bool | int | float | str | tuple[str, ...]
 #: Refusals of the judge itself that an environment may soften to warnings. The others hold the chain together.
 SOFT_CODES = ("evidence.expired",)
 
+#: Families of rules beside the kinds.
+FAMILIES = ("licences", "signers")
+
 #: Kinds whose predicate says nothing that a rule could look at. Of ``source`` nothing writes evidence yet.
 WITHOUT_RULES = (Kind.SIGNATURE, Kind.SOURCE)
+
+
+_SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Deadlines(Document):
@@ -78,6 +85,10 @@ class Environment(Document):
     limits: dict[LimitName, Limit]
     deadlines: Deadlines
     max_age: MaxAge
+
+    def plain_limits(self) -> dict[str, Any]:
+        """The limits as rules see them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.limits.items()}
 
 
 class EnvironmentsFile(Document):
@@ -139,12 +150,14 @@ def _compiled(environments_content: bytes, rules_content: bytes) -> Policy:
     environments = _parse(EnvironmentsFile, environments_content, f"policies/{ENVIRONMENTS_FILE}")
     rules = _parse(RulesFile, rules_content, f"policies/{RULES_FILE}").rule
     _check(list(_contradictions(environments, rules)))
+    compiled = tuple(compile_rule(rule) for rule in rules)
+    _check([said for environment in environments.environment for said in _toothless(environment, compiled)])
     return Policy(
         digest="",
         repository=environments.repository,
         signers=dict(environments.signer),
         environments=environments.environment,
-        rules=tuple(compile_rule(rule) for rule in rules),
+        rules=compiled,
     )
 
 
@@ -191,6 +204,9 @@ def _contradictions(file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator
     yield from (f"rule {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1}))
     for rule in rules:
         yield from (f"rule {rule.id}: no environment {name}" for name in rule.environments or () if name not in names)
+        # The judge's own codes (`evidence.withheld`) must not be shared: what may warn is told by its code.
+        if rule.id.partition(".")[0] not in (*rule.kinds, *FAMILIES):
+            yield f"rule {rule.id}: its code is of none of its kinds"
     for environment in file.environment:
         yield from _misfits(environment, file, rules)
 
@@ -203,14 +219,31 @@ def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule
         if file.signer[name].root not in environment.roots:
             yield f"{here}: signer {name} is of root {file.signer[name].root}, which does not count there"
     yield from (f"{here}: {kind} cannot be required" for kind in environment.required if kind not in LISTED)
-    covered = {kind for rule in rules if _applies(rule, environment) for kind in rule.kinds}
+    refusing = [rule for rule in rules if _applies(rule, environment) and rule.id not in environment.warns]
+    covered = {kind for rule in refusing for kind in rule.kinds}
     bare = [kind for kind in environment.required if kind not in covered and kind not in WITHOUT_RULES]
-    yield from (f"{here}: {kind} is required and no rule looks at it" for kind in bare)
+    yield from (f"{here}: {kind} is required and no rule that refuses looks at it" for kind in bare)
     known = {*SOFT_CODES, *(rule.id for rule in rules)}
     yield from (f"{here}: {code} cannot warn" for code in environment.warns if code not in known)
     needed = {name for rule in rules if _applies(rule, environment) for name in rule.limits}
     yield from (f"{here}: limit {name} is missing" for name in sorted(needed - set(environment.limits)))
     yield from (f"{here}: no rule looks at limit {name}" for name in sorted(set(environment.limits) - needed))
+
+
+def _toothless(environment: Environment, rules: tuple[CompiledRule, ...]) -> Iterator[str]:
+    """Rules that are true of an empty predicate by an empty signer: they cannot fail, or take silence for a yes."""
+    silence = View(
+        predicate={},
+        limits=environment.plain_limits(),
+        deadlines=environment.deadlines.model_dump(),
+        signer={},
+        environment=environment.name,
+        verified=_SOME_TIME,
+        now=_SOME_TIME,
+    ).activation()
+    for compiled in rules:
+        if _applies(compiled.rule, environment) and holds(compiled.allow, silence):
+            yield f"environment {environment.name}: rule {compiled.rule.id} allows evidence that says nothing"
 
 
 def _applies(rule: Rule, environment: Environment) -> bool:

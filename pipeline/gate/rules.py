@@ -31,6 +31,7 @@ _VARIABLES = {
 }
 _LIMIT = re.compile(r"\blimits\.([a-z_][a-z0-9_]*)")
 _SHOWN = 5
+_SHOWN_NAMES = 3
 
 
 class Rule(Document):
@@ -45,6 +46,8 @@ class Rule(Document):
     """CEL of type BOOL; anything but ``true`` refuses."""
     got: Expression
     """CEL that shows what was found, any type."""
+    names: Expression | None = None
+    """CEL of a list that is shown behind ``got``: sorted, three of them at most."""
     expected: Expression
     message: Sentence
     """``<subject>: <what differs>`` with ``(got {got}, expected {expected})``."""
@@ -60,7 +63,7 @@ class Rule(Document):
     @property
     def limits(self) -> frozenset[str]:
         """The names of the limits that it looks at."""
-        return frozenset(_LIMIT.findall(f"{self.allow} {self.got} {self.expected}"))
+        return frozenset(_LIMIT.findall(f"{self.allow} {self.got} {self.names or ''} {self.expected}"))
 
     def applies(self, kind: Kind, environment: str) -> bool:
         return kind in self.kinds and (self.environments is None or environment in self.environments)
@@ -85,20 +88,23 @@ class View:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledRule:
-    """A rule whose three expressions are compiled and of the right type."""
+    """A rule whose expressions are compiled and of the right type."""
 
     rule: Rule
     allow: cel.Expression
     got: cel.Expression
     expected: cel.Expression
+    names: cel.Expression | None = None
 
     def refusal(self, seen: cel.Activation) -> str | None:
         """The message of the refusal, None where the rule is exactly ``true``."""
         if holds(self.allow, seen):
             return None
-        return self.rule.message.replace("{got}", _shown(self.got, seen)).replace(
-            "{expected}", _shown(self.expected, seen)
-        )
+        got = _shown(self.got, seen)
+        if self.names is not None:
+            got = f"{got}: {_shown(self.names, seen, most=_SHOWN_NAMES)}"
+        # The expected value is the policy's own, so that nothing in it is taken for a placeholder.
+        return self.rule.message.replace("{expected}", _shown(self.expected, seen)).replace("{got}", got)
 
 
 def compile_rule(rule: Rule) -> CompiledRule:
@@ -115,6 +121,7 @@ def compile_rule(rule: Rule) -> CompiledRule:
         allow=allow,
         got=_compile(rule.id, "got", rule.got),
         expected=_compile(rule.id, "expected", rule.expected),
+        names=_compile(rule.id, "names", rule.names) if rule.names else None,
     )
 
 
@@ -149,8 +156,8 @@ def holds(expression: cel.Expression, seen: cel.Activation) -> bool:
     return value.type() == cel.Type.BOOL and value.value() is True
 
 
-def _shown(expression: cel.Expression, seen: cel.Activation) -> str:
-    """The value for people: printable, in one line, lists sorted and cut after five."""
+def _shown(expression: cel.Expression, seen: cel.Activation, *, most: int = _SHOWN) -> str:
+    """The value for people: printable, in one line, lists sorted and cut after ``most``."""
     try:
         value = expression.eval(seen)
         plain = value.plain_value()
@@ -159,9 +166,9 @@ def _shown(expression: cel.Expression, seen: cel.Activation) -> str:
     if value.type() == cel.Type.ERROR:
         return f"no value: {_printable(str(plain))}"
     if isinstance(plain, list):
-        more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
+        more = f" and {len(plain) - most} more" if len(plain) > most else ""
         # Sorted, as the keys of a map come in another order in each process.
-        return (", ".join(_printable(item) for item in sorted(map(str, plain))[:_SHOWN]) or "none") + more
+        return (", ".join(_printable(item) for item in sorted(map(str, plain))[:most]) or "none") + more
     if isinstance(plain, float):
         return f"{plain:g}"
     return _printable(str(plain).lower() if isinstance(plain, bool) else str(plain))

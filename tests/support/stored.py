@@ -71,6 +71,7 @@ class Stored:
         """Sign and attach; the bundles by name, the list with them."""
         _, facts = read_image(self.store, str(self.image.digest))
         world = self.signer.world
+        predicates = release.scanned_at(predicates, datetime.now(UTC))
         bundles = {name: world.sign(release.statement(name, one, facts), **claims) for name, one in predicates.items()}
         listed = release.evidence_list({name: Digest.of(bundle).hex for name, bundle in bundles.items()})
         bundles["evidence-list"] = world.sign(release.statement("evidence-list", listed, facts), **claims)

@@ -38,7 +38,7 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
 
 def test_the_shipped_policy_holds_together(root):
     line = check_policies(root / "policies")
-    assert line.startswith("policy: 25 rules for development, staging, production; sha256:")
+    assert line.startswith("policy: 27 rules for development, staging, production; sha256:")
 
 
 def test_the_environments_are_in_the_order_of_promotion(policy):
@@ -110,6 +110,18 @@ def test_an_empty_file_is_no_policy(folder, name):
             "policy.contradiction",
             "vulnerabilities.typo cannot warn",
         ),
+        (
+            '"vulnerabilities.canary"',
+            '"sbom.components"',
+            "policy.contradiction",
+            "environment development: sbom is required and no rule that refuses looks at it",
+        ),
+        (
+            'hardening = ["NON_ROOT_USER", "NO_SETUID_FILES", "NO_SECRETS"]',
+            "hardening = []",
+            "policy.contradiction",
+            "environment development: rule hardening.attributes allows evidence that says nothing",
+        ),
         ('required = ["signature"', 'required = ["promotion"', "policy.contradiction", "promotion cannot be required"),
         ('required = ["signature"', 'required = ["horoscope"', "policy.shape", "environment.0.required.0"),
         ('default = ["local", "attest"]', 'default = ["nobody"]', "policy.contradiction", "no signer nobody"),
@@ -130,9 +142,9 @@ def test_a_broken_environment_is_no_policy(folder, old, new, code, said):
     [
         (
             'kinds = ["workflows"]',
-            'kinds = ["sast"]',
+            'kinds = ["workflows"]\nenvironments = ["staging"]',
             "policy.contradiction",
-            "workflows is required and no rule looks",
+            "environment development: workflows is required and no rule that refuses looks",
         ),
         ('title = "The tests passed"', "", "policy.shape", "rule.0.title: field required"),
         ('title = "The tests passed"', 'title = "The tests passed"\nskip = true', "policy.shape", "rule.0.skip"),
@@ -152,6 +164,25 @@ def test_a_broken_environment_is_no_policy(folder, old, new, code, said):
             "DYN",
         ),
         ("limits.coverage_percent", "limits.coverage", "policy.contradiction", "limit coverage is missing"),
+        *(
+            (
+                "predicate.gatehouse_measures.coverage_percent >= limits.coverage_percent",
+                allow,
+                "policy.contradiction",
+                "environment development: rule tests.coverage allows evidence that says nothing",
+            )
+            for allow in (
+                "limits.coverage_percent >= 0",
+                "!has(predicate.gatehouse_measures) || limits.coverage_percent > 100",
+                "now >= verified && limits.coverage_percent >= 0",
+            )
+        ),
+        (
+            'id = "tests.count"',
+            'id = "evidence.withheld"',
+            "policy.contradiction",
+            "rule evidence.withheld: its code is of none of its kinds",
+        ),
     ],
 )
 def test_a_broken_rule_is_no_policy(folder, old, new, code, said):

@@ -223,7 +223,20 @@ REFUSED = [
         V,
         "development",
         _set("scanner", "result", to=[release.finding("low", None)]),
-        "vulnerabilities: advisory without a date (got GHSA-0000 in tornado, expected advisories with their dates)",
+        (
+            "vulnerabilities: advisory without a date that can be (got GHSA-0000 in tornado, "
+            "expected advisories with their dates)"
+        ),
+    ),
+    (
+        "vulnerabilities.undated",
+        V,
+        "production",
+        _set("scanner", "result", to=[release.finding("low", "2099-01-01T00:00:00Z")]),
+        (
+            "vulnerabilities: advisory without a date that can be (got GHSA-0000 in tornado, "
+            "expected advisories with their dates)"
+        ),
     ),
     (
         "vulnerabilities.critical",
@@ -244,10 +257,41 @@ REFUSED = [
         V,
         "staging",
         _set(C, "unaudited", to={"pkg:pypi/tornado@6.5": "no data"}),
+        "vulnerabilities: Python packages without an answer (got 1: pkg:pypi/tornado@6.5, expected none)",
+    ),
+    (
+        "vulnerabilities.unaudited",
+        V,
+        "development",
+        _set(C, "unaudited", to=dict.fromkeys(["pkg:pypi/d@1", "pkg:pypi/b@1", "pkg:cargo/a@1", "pkg:deb/c@1"], "no")),
         (
-            "vulnerabilities: packages that nobody could be asked about (got pkg:pypi/tornado@6.5, "
-            "expected every package audited)"
+            "vulnerabilities: Python packages without an answer (got 3: pkg:cargo/a@1, pkg:pypi/b@1, pkg:pypi/d@1, "
+            "expected none)"
         ),
+    ),
+    (
+        "vulnerabilities.unaudited-base",
+        V,
+        "staging",
+        _set(C, "unaudited", to=dict.fromkeys([*(f"pkg:deb/{name}@1" for name in "edcba"), "pkg:pypi/a@1"], "no feed")),
+        (
+            "vulnerabilities: Debian packages without a feed (got 5: pkg:deb/a@1, pkg:deb/b@1, pkg:deb/c@1 and 2 more, "
+            "expected none)"
+        ),
+    ),
+    *(
+        (
+            "vulnerabilities.scan-age",
+            V,
+            environment,
+            _set("metadata", "scanFinishedOn", to=time),
+            (
+                f"vulnerabilities: another day's audit (got scanned {time}, signed 2026-11-20T10:00:00Z, "
+                "expected at most 24 hours between)"
+            ),
+        )
+        for environment in ("development", "production")
+        for time in ("2026-11-19T09:59:59Z", "2026-11-20T10:05:01Z")
     ),
     (
         "vulnerabilities.scope",
@@ -289,6 +333,13 @@ REFUSED = [
         "staging",
         _set(C, "feeds", to=[{**FEED, "age_seconds": None}]),
         "vulnerabilities: the feed is old (got osv: age unknown, expected at most 24 hours)",
+    ),
+    (
+        "vulnerabilities.feed-age",
+        V,
+        "staging",
+        _set(C, "feeds", to=[{**FEED, "age_seconds": -90000}]),
+        "vulnerabilities: the feed is old (got osv: -90000 s, expected at most 24 hours)",
     ),
     (
         "sbom.components",
