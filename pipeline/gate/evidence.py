@@ -10,7 +10,7 @@ from pipeline.model.context import Context
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
 from pipeline.model.kinds import SHAPES, Kind
-from pipeline.model.predicates import AnyPredicate, context_of, parse_predicate
+from pipeline.model.predicates import AnyPredicate, Hardening, context_of, parse_predicate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +99,7 @@ def read_piece(verified: Verified, image: ImageFacts) -> Evidence:
         predicate = parse_predicate(kind, statement.predicate)
         context = context_of(predicate)
         platform = _platform(verified, kind, image)
+        _check_targets(predicate, verified)
     except GatehouseError as error:
         return Flaw(digest=verified.bundle_digest, error=error, kind=kind, verified=verified)
     return Piece(verified=verified, kind=kind, predicate=predicate, context=context, platform=platform)
@@ -124,6 +125,17 @@ def _platform(verified: Verified, kind: Kind, image: ImageFacts) -> str | None:
     if len(manifests) != 1:
         raise _mismatch(kind, ", ".join(manifests) or "no platform manifest", "exactly one platform manifest")
     return manifests[0]
+
+
+def _check_targets(predicate: AnyPredicate, verified: Verified) -> None:
+    """Attributes of hardening name what they were read from: it has to be what the statement speaks of."""
+    if not isinstance(predicate, Hardening):
+        return
+    named = {digest.hex for digest in verified.statement.digests()}
+    for one in predicate.attributes:
+        for got in (one.target.digest or {}).values() if one.target else ():
+            if got not in named:
+                raise _mismatch(Kind.HARDENING, got[:64], "what the statement names")
 
 
 def _mismatch(kind: Kind, got: str, expected: str) -> Refused:

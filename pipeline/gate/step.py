@@ -10,7 +10,7 @@ from pipeline.gate.judgement import Judgement
 from pipeline.gate.judging import judge
 from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import load_policy
-from pipeline.model.errors import CannotEvaluate
+from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.model.outcome import Artifact, Outcome, Status
 from pipeline.steps.job import Job
 from pipeline.store.opening import open_store
@@ -21,8 +21,15 @@ POLICIES = "policies"
 def run(job: Job) -> Outcome:
     """Judge what ``job.options`` name, else the image of the last image step.
 
-    PASSED and FAILED are the first environment's verdict. Raises CannotEvaluate where evidence could not be evaluated.
+    PASSED and FAILED are the first environment's verdict. Raises Misuse (``verify.arguments``), and CannotEvaluate
+    where evidence could not be evaluated.
     """
+    if len(job.options) > 1:
+        raise Misuse(
+            "verify.arguments",
+            f"verify: too many arguments (got {len(job.options)}, expected an image at most)",
+            fix="type `nox -s verify -- sha256:...`, once for each image",
+        )
     judgements = judge_everywhere(job, job.options[0] if job.options else built_image(job))
     artifacts = [_write(job, judgement) for judgement in judgements]
     first = judgements[0]

@@ -133,6 +133,11 @@ def append(state: Path, ledger: Ledger) -> None:
     """Write the ledger whole: a crash leaves the old file or the new one. Under the lock of ``lock_path``."""
     content = b"".join(entry.line + b"\n" for entry in ledger.entries)
     write_atomic(ledger_path(state, ledger.environment), content)
+    remember_ledger(state, ledger)
+
+
+def remember_ledger(state: Path, ledger: Ledger) -> None:
+    """Keep the head of a verified chain; again at the next promotion, should a crash come before it."""
     if ledger.head is not None:
         remember_head(state, ledger.environment, Head(sequence=len(ledger.entries), digest=ledger.head.digest))
 

@@ -21,7 +21,7 @@ from pipeline.model.errors import Refused
 from pipeline.model.kinds import SHAPES, Kind
 from pipeline.model.predicates import PromotionPredicate, VerdictPredicate, dump
 from pipeline.model.statement import make_statement
-from pipeline.promotion.ledger import Entry, Ledger, append, extended, lock_path, read_ledger
+from pipeline.promotion.ledger import Entry, Ledger, append, extended, lock_path, read_ledger, remember_ledger
 from pipeline.signing.signer import Signer
 from pipeline.store.interface import Descriptor, Store
 from pipeline.store.referrers import attach
@@ -73,6 +73,7 @@ def promote(gate: Gate, reference: str, environment: str) -> Promotion:
     here = gate.policy.environment(environment)
     with locked(lock_path(gate.state, environment)):
         ledger = read_ledger(gate.state, environment, gate.policy, gate.roots)  # 1
+        remember_ledger(gate.state, ledger)
         descriptor, image = read_image(gate.store, reference)
         _check_order(gate, image, environment)  # 2
         evidence = gather(gate.store, image, gate.roots)

@@ -54,7 +54,11 @@ def collect(job: Job, platforms: Iterable[str]) -> Collected:
     """
     records = {step: _record(job, step) for step in dict.fromkeys(MADE_BY.values())}
     evidence = tuple(
-        _checked(job, step, one) for step, record in records.items() if record for one in record.outcome.evidence
+        _checked(job, step, one)
+        for step, record in records.items()
+        # What a crashed step left is half of something.
+        if record and record.outcome.status in (Status.PASSED, Status.WARNED, Status.FAILED)
+        for one in record.outcome.evidence
     )
     names = [(one.kind, one.platform) for one in evidence]
     for kind, platform in names:

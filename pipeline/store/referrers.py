@@ -23,6 +23,8 @@ from pipeline.store.interface import EMPTY, INDEX, MANIFEST, MAX_BUNDLE, Descrip
 WARN_AT = 40
 #: More than any image of ours has; a longer list is not walked.
 MAX_REFERRERS = 500
+#: Bytes of all bundles of an image together: so much may be held in memory.
+MAX_TOTAL = 128 * 1024 * 1024
 ATTEMPTS = 8
 
 
@@ -194,13 +196,17 @@ def find_referrers(store: Store, image: Digest) -> list[Descriptor]:
     fallback = [Digest.parse(entry["digest"]) for entry in _fallback(store, image)]
     candidates = unique([*(store.listed(image) or []), *fallback])
     if len(candidates) > MAX_REFERRERS:
-        raise CannotEvaluate(
-            "store.too-many-referrers",
-            f"{image}: too many referrers (got {len(candidates)}, expected at most {MAX_REFERRERS})",
-            fix="remove what does not belong to the image from the registry",
-        )
+        raise _too_many(image, "referrers", len(candidates))
     opened = (_open_referrer(store, image, candidate) for candidate in candidates)
     return [referrer for referrer in opened if referrer is not None]
+
+
+def _too_many(image: Digest, what: str, got: object) -> CannotEvaluate:
+    return CannotEvaluate(
+        "store.too-many-referrers",
+        f"{image}: too many {what} (got {got}, expected at most {MAX_REFERRERS})",
+        fix="remove what does not belong to the image from the registry",
+    )
 
 
 def _open_referrer(store: Store, image: Digest, candidate: Digest) -> Descriptor | None:
@@ -221,13 +227,20 @@ def _open_referrer(store: Store, image: Digest, candidate: Digest) -> Descriptor
 def attached_bundles(store: Store, image: Digest) -> list[Attached]:
     """Every bundle v0.3 on ``image``, whatever its manifest claims to be: a layer's own media type counts.
 
-    The bundles are unverified bytes of at most ``MAX_BUNDLE``, each once.
+    The bundles are unverified bytes of at most ``MAX_BUNDLE``, each once. Raises CannotEvaluate
+    (``store.too-many-referrers``, ``store.too-large``) for more than any image of ours has.
     """
     found: dict[Digest, Attached] = {}
+    total = 0
     for referrer in store.referrers(image):
         for layer in _bundle_layers(store, referrer):
             if layer.digest not in found:
+                if len(found) == MAX_REFERRERS:
+                    raise _too_many(image, "bundles", "more")
                 content = store.blob(layer.digest, MAX_BUNDLE)
+                total += len(content)
+                if total > MAX_TOTAL:
+                    raise too_large(f"bundles of {image}", MAX_TOTAL)
                 found[layer.digest] = Attached(referrer.digest, content, referrer.annotations)
     return list(found.values())
 

@@ -175,6 +175,17 @@ def test_evidence_about_another_image_refuses(judged):
     assert f"got sha256:{'2' * 64}, expected sha256:{'1' * 64}" in judgement.refusals[0].message
 
 
+def test_hardening_read_from_another_manifest_than_the_statement_names_refuses(judged):
+    predicates = release.predicates()
+    first = predicates[f"hardening@{release.PLATFORM}"]["attributes"][0]
+    first["target"] = {"name": "noticeboard", "digest": {"sha256": "1" * 64}}
+    assert codes(judged(release.pieces(predicates))) == []
+    first["target"] = {"name": "noticeboard", "digest": {"sha256": "2" * 64}}
+    judgement = judged(release.pieces(predicates))
+    assert codes(judgement) == ["subject.mismatch"]
+    assert f"hardening: speaks of another artifact (got {'2' * 64}, expected" in judgement.refusals[0].message
+
+
 def test_evidence_of_an_unknown_kind_by_an_allowed_signer_refuses(judged):
     made = release.pieces()
     strange = release.predicates()["tests"]

@@ -359,6 +359,23 @@ REFUSED = [
         "hardening.attributes",
         f"hardening@{P}",
         "development",
+        _set(
+            "attributes",
+            to=[
+                {"attribute": "NON_ROOT_USER"},
+                {"attribute": "NO_SECRETS"},
+                {"attribute": "NO_SETUID_FILES", "conditions": {"except": "/usr/bin/su"}},
+            ],
+        ),
+        (
+            f"{P} hardening: a property is missing (got without NO_SETUID_FILES, "
+            "expected NON_ROOT_USER, NO_SECRETS, NO_SETUID_FILES)"
+        ),
+    ),
+    (
+        "hardening.attributes",
+        f"hardening@{P}",
+        "development",
         _set("attributes", to=[{"attribute": "NON_ROOT_USER"}]),
         (
             f"{P} hardening: a property is missing (got without NO_SETUID_FILES, "
@@ -378,6 +395,16 @@ REFUSED = [
         "staging",
         _set("passedTests", to=[]),
         f"{P} smoke: did not pass (got PASSED, passed: 0, failed: 0, expected PASSED, failed: 0)",
+    ),
+    *(
+        (
+            "smoke.hardened",
+            f"smoke@{P}",
+            environment,
+            _set(M, "hardened", to=False),
+            f"{P} smoke: did not run hardened (got hardened: false, expected hardened: true)",
+        )
+        for environment in ("development", "production")
     ),
     (
         "provenance.builder",

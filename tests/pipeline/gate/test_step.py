@@ -8,7 +8,7 @@ import pytest
 from pipeline.gate import step
 from pipeline.model.context import Context, Tool
 from pipeline.model.documents import validate
-from pipeline.model.errors import CannotEvaluate
+from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.model.outcome import Outcome, Status, StepRecord
 from pipeline.settings import load
 from pipeline.steps.job import Job
@@ -97,6 +97,14 @@ def test_an_image_may_be_named(job, stored):
     job.record_path("image").unlink()
     named = Job(root=job.root, settings=job.settings, source=job.source, now=job.now, options=("v1",))
     assert step.run(named).status == Status.PASSED
+
+
+def test_two_images_are_a_misuse(job, stored):
+    stored.attest(release.predicates())
+    named = Job(root=job.root, settings=job.settings, source=job.source, now=job.now, options=("v1", "v2"))
+    with pytest.raises(Misuse, match="too many arguments") as error:
+        step.run(named)
+    assert error.value.code == "verify.arguments"
 
 
 def test_without_an_image_of_this_source_there_is_nothing_to_judge(job):

@@ -74,6 +74,17 @@ def test_a_strangers_provenance_puts_no_commit_into_the_ledger(good, policy):
     assert entry.predicate.commit == release.COMMIT
 
 
+def test_a_head_that_a_crash_kept_from_being_remembered_is_remembered_by_the_next_promotion(good, policy):
+    """Attack: cut off the entry whose promotion ended before the memory was written."""
+    promoted(good, policy)
+    (good.state / "memory.json").unlink()
+    promoted(good, policy)
+    ledger_path(good.state, "development").unlink()
+    with pytest.raises(Refused) as error:
+        promoted(good, policy)
+    assert error.value.code == "ledger.older-than-known"
+
+
 def test_the_same_digest_again_changes_nothing_and_signs_nothing(good, policy):
     promoted(good, policy)
     before = ledger_path(good.state, "development").read_bytes(), good.signer.signed

@@ -232,6 +232,14 @@ def test_a_step_that_failed_without_evidence_is_listed_as_crashed(job, attest, o
     assert reasons(own)[Kind.WORKFLOWS][0] == "crashed"
 
 
+@pytest.mark.parametrize("status", [Status.CRASHED, Status.SKIPPED])
+def test_what_a_step_left_that_did_not_end_is_no_evidence(job, attest, own, status):
+    write_record(job, "sast", piece(job, Kind.SAST), status=status, finding="stopped half-way")
+    attest(job)
+    assert Kind.SAST in reasons(own)
+    assert not [one for one in own() if one.kind is Kind.SAST]
+
+
 def test_a_step_that_did_not_run_is_listed_as_skipped(job, attest, own):
     job.record_path("sast").unlink()
     attest(job)

@@ -9,6 +9,7 @@ import pytest
 from pipeline.model.digests import Digest
 from pipeline.model.documents import canonical_json
 from pipeline.model.errors import CannotEvaluate
+from pipeline.store import referrers
 from pipeline.store.interface import INDEX, MANIFEST, MAX_BUNDLE, Descriptor
 from pipeline.store.layout import OciLayout
 from pipeline.store.referrers import attach, attached_bundles, ensure_listed, fallback_tag
@@ -201,6 +202,30 @@ def test_what_is_no_dsse_bundle_is_not_attached(layout, bundle):
     with pytest.raises(CannotEvaluate) as refused:
         attach(layout, Descriptor(INDEX, Digest.of(b""), 0), bundle, NOW)
     assert refused.value.code == "bundle.malformed"
+
+
+def test_a_manifest_with_more_bundles_than_any_image_has_is_not_read(layout, archive, make_bundle, monkeypatch):
+    """One referrer of 4 MiB could name twenty thousand layers of 16 MiB."""
+    monkeypatch.setattr(referrers, "MAX_REFERRERS", 2)
+    image = push_archive(archive, layout, "v1")
+    layers = [layout.put_blob(make_bundle() + b" " * number) for number in range(3)]
+    described = [{**layer.to_json(), "mediaType": BUNDLE} for layer in layers]
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": described, "subject": image.to_json()}
+    referrers.publish(layout, image.digest, canonical_json(manifest))
+    with pytest.raises(CannotEvaluate, match=r"too many bundles \(got more, expected at most 2\)") as error:
+        attached_bundles(layout, image.digest)
+    assert error.value.code == "store.too-many-referrers"
+
+
+def test_bundles_that_are_too_large_together_are_not_read(layout, archive, make_bundle, monkeypatch):
+    monkeypatch.setattr(referrers, "MAX_TOTAL", len(make_bundle()) + 1)
+    image = push_archive(archive, layout, "v1")
+    attach(layout, image, make_bundle(), NOW)
+    assert len(attached_bundles(layout, image.digest)) == 1
+    attach(layout, image, make_bundle() + b" ", NOW)
+    with pytest.raises(CannotEvaluate) as error:
+        attached_bundles(layout, image.digest)
+    assert error.value.code == "store.too-large"
 
 
 def test_a_list_without_end_is_not_walked(layout, archive):
