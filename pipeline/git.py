@@ -59,7 +59,7 @@ def check_clone(root: Path) -> None:
         raise Misuse(
             "source.owner",
             f"{root}: the clone of another user (got an owner that git does not trust, expected this user)",
-            fix=f"`git config --global --add safe.directory {shlex.quote(str(root))}` if you trust what is in it, or make your own clone",
+            fix=f"if you trust what is in it, `git config --global --add safe.directory {shlex.quote(str(root))}`",
         )
     got = text(found) if found.exit_code == 0 else found.last_words
     if found.exit_code != 0 or not Path(got).samefile(root):

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 
 from pipeline.git import git
-from pipeline.model.errors import Misuse
 from tests.support.main_job import Clone
 from tests.support.repositories import make_repository
 
@@ -97,23 +96,6 @@ def start(root):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("win32", "AMD64"), ("linux", "riscv64")])
-def test_another_operating_system_or_machine(start, monkeypatch, system, machine):
-    monkeypatch.setattr(start.sys, "platform", system)
-    monkeypatch.setattr(start.platform, "machine", lambda: machine)
-    with pytest.raises(Misuse) as error:
-        start._check_host()
-    assert error.value.code == "host.unsupported"
-    assert "expected Linux on amd64 or arm64" in error.value.message
-
-
-def test_a_machine_without_git(start, monkeypatch):
-    monkeypatch.setattr(start.shutil, "which", lambda _: None)
-    with pytest.raises(Misuse) as error:
-        start._check_host()
-    assert error.value.code == "host.no-git"
 
 
 @pytest.mark.parametrize(

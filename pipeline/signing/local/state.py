@@ -11,11 +11,16 @@ from pipeline.model.errors import CannotEvaluate, Misuse
 MAX_BYTES = 1024 * 1024
 
 
+def _word(path: Path) -> str:
+    """As a shell takes it."""
+    return shlex.quote(str(path))
+
+
 def unreadable(path: Path, error: OSError) -> CannotEvaluate:
     return CannotEvaluate(
         "state.unreadable",
         f"{path}: not readable (got {error.strerror or error}, expected read and write for this user)",
-        fix=f"give it back to this user: `sudo chown -R $(id -u) {shlex.quote(str(path.parent))}`, or remove {path.parent}",
+        fix=f"give it back to this user, `sudo chown -R $(id -u) {_word(path.parent)}`, or remove that folder",
     )
 
 
@@ -34,13 +39,13 @@ def _check(path: Path, info: os.stat_result) -> None:
         raise _exposed(
             path,
             f"got owner {info.st_uid}, expected {os.geteuid()}",
-            f"if that user is to be trusted, `sudo chown -R {os.geteuid()} {shlex.quote(str(folder))}`; else remove {folder}",
+            f"if that user is to be trusted, `sudo chown -R {os.geteuid()} {_word(folder)}`; else remove {folder}",
         )
     if info.st_mode & 0o077:
         raise _exposed(
             path,
             f"got mode {stat.S_IMODE(info.st_mode):04o}, expected {'0700' if is_folder else '0600'}",
-            f"if nobody else could have read them, `chmod -R go-rwx {shlex.quote(str(folder))}`; else remove {folder}",
+            f"if nobody else could have read them, `chmod -R go-rwx {_word(folder)}`; else remove {folder}",
         )
 
 
