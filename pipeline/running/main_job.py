@@ -1,6 +1,7 @@
 """The command behind ``scripts/pipeline``: the sessions in their order, then the report and the verdict."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -126,6 +127,20 @@ def _run_checks(root: Path, names: Sequence[str], stale: Sequence[str], jobs: st
         _nox(root, left, jobs, request)
 
 
+#: Below the state folder, where files are written under another name first.
+_WRITTEN = ("store", "steps", "sessions", "reuse", "ledger", "sigstore")
+_ABANDONED_AFTER = 3600
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed run left unfinished: an hour is longer than any write takes."""
+    folders = [root / "dist", *(root / STATE / name for name in _WRITTEN)]
+    for file in (file for folder in folders for file in folder.rglob(".*")):
+        with contextlib.suppress(OSError):
+            if file.is_file() and file.stat().st_mtime < time.time() - _ABANDONED_AFTER:
+                file.unlink()
+
+
 def _waiting() -> None:
     _say("another run of the main job in this clone goes on: waiting for its end")
 
@@ -146,6 +161,7 @@ def main(root: Path, argv: Sequence[str]) -> int:
     )
     started = time.time()
     with locked(root / STATE / "locks" / "pipeline.lock", waiting=_waiting):
+        _sweep(root)
         _prepare(root, names)
         stale = _stale(root, names, request)
         # What is reused has passed with this very pipeline.toml, which is an input of every check.

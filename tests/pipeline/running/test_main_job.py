@@ -1,6 +1,7 @@
 """The main job: what it is asked for, and what its exit code means."""
 
 import json
+import os
 
 import pytest
 
@@ -66,3 +67,14 @@ def test_the_request_reaches_the_sessions():
 def test_an_unknown_request_is_an_error():
     with pytest.raises(TypeError):
         current({VARIABLE: '{"unknown": 1}'})
+
+
+def test_what_a_killed_run_left_unfinished_goes_after_an_hour(tmp_path):
+    names = ("dist/.image.tar.x1", ".gatehouse/store/blobs/sha256/.y2", ".gatehouse/ledger/.z3")
+    for name in (*names, "dist/report.html", ".gatehouse/environments/pipeline-1/.complete"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / "dist" / ".young").touch()
+    main_job._sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".complete", ".young", "report.html"]
