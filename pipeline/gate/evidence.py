@@ -23,9 +23,6 @@ class ImageFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the image's configuration: what it says of itself."""
 
-    def platform_of(self, digest: Digest) -> str | None:
-        return next((name for name, manifest in self.platforms.items() if manifest == digest), None)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, read_piece
+from pipeline.gate.signers import LOCAL_ROOT
 from pipeline.model.digests import Digest
 from pipeline.model.errors import GatehouseError
 from pipeline.store.documents import malformed, read_descriptor, read_object
@@ -15,7 +16,6 @@ from pipeline.store.referrers import Attached, attached_bundles
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
-LOCAL = "local"
 #: How BuildKit marks entries of an index that are no image: nothing runs them.
 NO_PLATFORM = "unknown/unknown"
 _ROOT_FILE = re.compile(r"sigstore-([a-z0-9]+(?:-[a-z0-9]+)*)\.json")
@@ -78,9 +78,9 @@ def load_roots(state: Path, policies: Path) -> "dict[str, TrustedRoot]":
     from pipeline.signing.trust import load_trusted_root  # noqa: PLC0415 - imports sigstore
 
     named = ((_ROOT_FILE.fullmatch(path.name), path) for path in sorted((policies / "trust").glob("*.json")))
-    roots = {match[1]: load_trusted_root(path) for match, path in named if match and match[1] != LOCAL}
+    roots = {match[1]: load_trusted_root(path) for match, path in named if match and match[1] != LOCAL_ROOT}
     own = state / "sigstore" / "trusted_root.json"
-    return {LOCAL: load_trusted_root(own), **roots} if own.is_file() else roots
+    return {LOCAL_ROOT: load_trusted_root(own), **roots} if own.is_file() else roots
 
 
 def gather(store: Store, image: ImageFacts, roots: "Mapping[str, TrustedRoot]") -> tuple[Evidence, ...]:

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from pipeline.files import read_limited
 from pipeline.gate.rules import Code, CompiledRule, Rule, View, compile_rule, holds
-from pipeline.gate.signers import ExactSigner, GithubSigner, Repository, Signer
+from pipeline.gate.signers import LOCAL_ROOT, ExactSigner, GithubSigner, Repository, Signer
 from pipeline.model.documents import Document, canonical_json
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import LISTED, Kind
@@ -209,6 +209,9 @@ def _contradictions(file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator
             yield f"rule {rule.id}: its code is of none of its kinds"
     for environment in file.environment:
         yield from _misfits(environment, file, rules)
+    for environment in file.environment[1:]:
+        if LOCAL_ROOT in environment.roots:
+            yield f"environment {environment.name}: root {LOCAL_ROOT} counts in the first environment alone"
 
 
 def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator[str]:

@@ -8,6 +8,9 @@ from pipeline.gate.identity import Verified
 from pipeline.model.documents import Document
 from pipeline.signing.identities import GITHUB, GITHUB_ISSUER
 
+#: The trust root of a clone's own instance: the machine that built vouches for itself.
+LOCAL_ROOT = "local"
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Repository = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+)?$")]
 Workflow = Annotated[str, StringConstraints(pattern=r"^\.github/workflows/[A-Za-z0-9._-]+\.ya?ml$")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from pipeline.gate.gathering import gather, load_roots, read_image
-from pipeline.gate.judgement import Judgement
+from pipeline.gate.judgement import Judgement, rfc3339
 from pipeline.gate.judging import judge
 from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import load_policy
@@ -34,7 +34,9 @@ def print_judgement(judgement: Judgement, stream: TextIO, *, style: Literal["tex
     if style == "json":
         stream.write(json.dumps(judgement.to_json(), indent=2, ensure_ascii=False) + "\n")
         return
-    stream.write(f"{judgement.image}\n{judgement.environment}: {judgement.result}, {', '.join(judgement.levels)}\n")
+    when = rfc3339(judgement.time)
+    levels = ", ".join(judgement.levels)
+    stream.write(f"{judgement.image}\n{judgement.environment}: {judgement.result} as of {when}, {levels}\n")
     for name, findings in (("refused", judgement.refusals), ("warning", judgement.warnings)):
         stream.writelines(f"  {name}: {one.code}: {one.message}\n    fix: {one.fix}\n" for one in findings)
     stream.write(f"evidence: {len(judgement.inputs)} bundles; policy sha256:{judgement.policy}\n")

@@ -37,7 +37,5 @@ class Context(Document):
     """The interpreter that ran the step, ``3.11.7``."""
 
 
-#: The field of in-toto and own predicates that holds the Context.
-CONTEXT_FIELD = "gatehouse_context"
 #: The CycloneDX property in ``metadata.properties`` that holds it as canonical JSON: a BOM takes no other field.
 CONTEXT_PROPERTY = "gatehouse:context"

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import InvalidVersion, Version
+
 from pipeline.files import locked
 from pipeline.gate.agreement import CLOCK_TOLERANCE
 from pipeline.gate.evidence import Evidence, ImageFacts, Piece
@@ -68,7 +70,7 @@ def promote(gate: Gate, reference: str, environment: str) -> Promotion:
     4. the new entry is signed, held against the chain and written: from here on it is promoted;
     5. the entry is attached to the image too (again after a crash, as attaching is idempotent).
 
-    Raises Refused (``promotion.skipped``, ``promotion.unversioned``, ``ledger.*``) and CannotEvaluate.
+    Raises Refused (``promotion.*``, ``ledger.*``) and CannotEvaluate.
     """
     here = gate.policy.environment(environment)
     with locked(lock_path(gate.state, environment)):
@@ -137,6 +139,8 @@ def _entry(gate: Gate, image: ImageFacts, commit: str, ledger: Ledger, verdict: 
             fix="build it with `nox -s image`, which labels it with the version of pipeline.toml",
         )
     head = ledger.head
+    if gate.policy.before(ledger.environment) is not None:
+        _check_newer(version, head, ledger.environment)
     return PromotionPredicate(
         environment=ledger.environment,
         sequence=len(ledger.entries) + 1,
@@ -148,6 +152,27 @@ def _entry(gate: Gate, image: ImageFacts, commit: str, ledger: Ledger, verdict: 
         time=rfc3339(gate.now),
         requester=gate.signer().identity,
     )
+
+
+def _check_newer(version: str, head: Entry | None, environment: str) -> None:
+    """Past the first environment a higher version (PEP 440) follows, so that no old release with known holes returns.
+
+    NOTE: that its commit descends from the running one is not asked; neither is a rollback granted.
+    """
+    try:
+        found, running = Version(version), Version(head.predicate.version) if head else None
+    except InvalidVersion as error:
+        raise Refused(
+            "promotion.unversioned",
+            f"{environment}: no version to compare (got {error}, expected versions as PEP 440 writes them)",
+            fix="give `[app] version` in pipeline.toml a version such as 1.2.0, and build again",
+        ) from error
+    if running is not None and found <= running:
+        raise Refused(
+            "promotion.not-newer",
+            f"{environment}: {found} is not newer than what runs there (got {found}, expected more than {running})",
+            fix="raise `[app] version` in pipeline.toml, build again, and promote that",
+        )
 
 
 def _commit(gate: Gate, here: Environment, evidence: Iterable[Evidence]) -> str:

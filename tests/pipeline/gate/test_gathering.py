@@ -138,6 +138,7 @@ def test_the_verdict_prints_as_text_and_as_data(stored):
     judgement = verify(stored, environment="staging")
     text, data = io.StringIO(), io.StringIO()
     print_judgement(judgement, text, style="text")
+    assert f" as of {judgement.time:%Y-%m-%dT%H:%M:%SZ}, " in text.getvalue()
     print_judgement(judgement, data, style="json")
     assert "staging: FAILED" in text.getvalue()
     assert "refused: signer.unset: staging: nobody may sign yet" in text.getvalue()

@@ -128,6 +128,12 @@ def test_an_empty_file_is_no_policy(folder, name):
         ('default = ["local", "attest"]', "default = []", "policy.shape", "at least 1 item"),
         ('roots = ["local", "public"]', 'roots = ["public"]', "policy.contradiction", "signer local is of root local"),
         ('type = "exact"', 'type = "anybody"', "policy.shape", "signer.local"),
+        (
+            'roots = ["public"]',
+            'roots = ["public", "local"]',
+            "policy.contradiction",
+            "environment staging: root local counts in the first environment alone",
+        ),
         ("\n# --- staging", "\n[[environment]]\n# --- staging", "policy.shape", "environment.1.name: field required"),
     ],
 )

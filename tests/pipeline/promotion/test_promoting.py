@@ -11,7 +11,7 @@ from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
 from pipeline.promotion import promoting
 from pipeline.promotion.ledger import ledger_path, read_ledger
-from pipeline.promotion.promoting import promote
+from pipeline.promotion.promoting import VERSION_LABEL, promote
 from tests.support import release
 from tests.support.stored import Stored
 
@@ -146,6 +146,42 @@ def test_production_after_development_alone_is_refused(good, policy):
     promoted(good, policy)
     with pytest.raises(Refused, match="was not promoted to staging"):
         promoted(good, policy, "production")
+
+
+def _in_two_steps(policy):
+    """The shipped policy with an environment before development, so that development is not the first."""
+    first = policy.environments[0]
+    return replace(policy, environments=(first.model_copy(update={"name": "laboratory"}), *policy.environments))
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [
+        ("0.9", "promotion.not-newer"),
+        ("1.0", "promotion.not-newer"),
+        ("1.0.0", "promotion.not-newer"),
+        ("one", "promotion.unversioned"),
+        ("1.1", None),
+    ],
+)
+def test_past_the_first_environment_another_image_has_to_be_newer(good, policy, version, code):
+    """Attack: promote an older signed release again, whose holes are known."""
+    both = _in_two_steps(policy)
+    promoted(good, both, "laboratory")
+    promoted(good, both)
+    other = Stored.make(
+        good.state.parent, good.signer.world, good.policies.parent, content=b"other", labels={VERSION_LABEL: version}
+    )
+    other.attest(release.predicates())
+    promoted(other, both, "laboratory")
+    if code is None:
+        assert promoted(other, both).written
+        return
+    with pytest.raises(Refused) as error:
+        promoted(other, both)
+    assert error.value.code == code
+    assert len(ledger(good, both).entries) == 1
+    assert not promoted(good, both).written
 
 
 def test_an_image_that_names_no_version_is_refused(tmp_path, rekor_v1, root, policy):
