@@ -80,6 +80,8 @@ def test_a_full_disk_leaves_no_piece_of_an_image(warm):
     assert "files.full: " in ended.output
     assert "fix: free some disk space" in ended.output
     assert "Traceback" not in ended.output
+    ended = warm.run("image")
+    assert ended.code == 0, ended.output
 
 
 @pytest.mark.parametrize(
