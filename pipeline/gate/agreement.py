@@ -41,12 +41,14 @@ def _base(pieces: Sequence[Piece]) -> Context | None:
 
 
 def _differences(piece: Piece, context: Context, base: Context) -> Iterator[Finding]:
-    got, expected = ((one.source.commit, one.source.tree, one.source.dirty) for one in (context, base))
+    got, expected = context.source, base.source
     if got != expected:
+        where = (f"of {got.uri[:120]} ", f"of {expected.uri[:120]} ") if got.uri != expected.uri else ("", "")
         yield Finding(
             code="evidence.other-source",
-            message=f"{piece.name}: made from another source (got commit {got[0][:12]} tree {got[1][:12]}, "
-            f"expected commit {expected[0][:12]} tree {expected[1][:12]})",
+            message=f"{piece.name}: made from another source "
+            f"(got commit {got.commit[:12]} {where[0]}tree {got.tree[:12]}, "
+            f"expected commit {expected.commit[:12]} {where[1]}tree {expected.tree[:12]})",
             fix=_SAME_TREE,
             kind=piece.kind,
         )

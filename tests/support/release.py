@@ -95,7 +95,7 @@ def predicates() -> dict[str, dict[str, Any]]:
             "gatehouse_context": context(),
         },
         "tests": _result("pytest", tests=12, failures=0, errors=0, skipped=0, coverage_percent=97.5),
-        "sast": _result("bandit", findings_high=0, findings_medium=0, findings_low=0),
+        "sast": _result("bandit", files=10, findings_high=0, findings_medium=0, findings_low=0),
         "workflows": _result("workflows"),
         "dependencies": _result("dependencies"),
         "vulnerabilities": {

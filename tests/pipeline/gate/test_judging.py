@@ -206,6 +206,13 @@ def test_evidence_of_another_tree_refuses(judged):
     )
 
 
+@pytest.mark.parametrize(("field", "value"), [("uri", "git+https://github.com/evil/app"), ("committed", 1)])
+def test_evidence_whose_source_differs_in_any_field_refuses(judged, field, value):
+    predicates = release.predicates()
+    predicates["tests"]["gatehouse_context"] = release.context(**{field: value})
+    assert only(judged(release.pieces(predicates))).code == "evidence.other-source"
+
+
 def test_evidence_made_with_other_locks_refuses(judged):
     predicates = release.predicates()
     predicates["sast"]["gatehouse_context"]["locks"] = {"requirements.txt": "0" * 64}

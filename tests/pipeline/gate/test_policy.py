@@ -38,7 +38,7 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
 
 def test_the_shipped_policy_holds_together(root):
     line = check_policies(root / "policies")
-    assert line.startswith("policy: 28 rules for development, staging, production; sha256:")
+    assert line.startswith("policy: 29 rules for development, staging, production; sha256:")
 
 
 def test_the_environments_are_in_the_order_of_promotion(policy):

@@ -355,6 +355,23 @@ REFUSED = [
         _set("components", to=[{"name": "tornado"}]),
         f"{P} sbom: incomplete (got 1 components, expected at least 1, all with name and version)",
     ),
+    *(
+        (
+            "sbom.components",
+            f"sbom@{P}",
+            "development",
+            _set("components", 0, "version", to=version),
+            f"{P} sbom: incomplete (got 1 components, expected at least 1, all with name and version)",
+        )
+        for version in (None, 6.5, [], "")
+    ),
+    (
+        "sast.scope",
+        "sast",
+        "development",
+        _set(M, "files", to=0),
+        "sast: Bandit looked at nothing (got 0 files, expected at least 1)",
+    ),
     (
         "hardening.attributes",
         f"hardening@{P}",
@@ -439,6 +456,16 @@ REFUSED = [
         "development",
         _set("buildDefinition", "resolvedDependencies", to=[{"uri": "pkg:pypi/tornado@6.5"}]),
         "provenance: does not say what went in (got 1 without digest of 1, expected at least 1, all with a digest)",
+    ),
+    *(
+        (
+            "provenance.dependencies",
+            "provenance",
+            "development",
+            _set("buildDefinition", "resolvedDependencies", to=[{"uri": "pkg:pypi/tornado@6.5", "digest": digest}]),
+            "provenance: does not say what went in (got 1 without digest of 1, expected at least 1, all with a digest)",
+        )
+        for digest in ({}, {"sha256": ""}, {"sha256": "latest"}, {"sha256": "e" * 64, "gitCommit": "main"})
     ),
     (
         "provenance.dirty",
