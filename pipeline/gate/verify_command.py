@@ -10,6 +10,7 @@ from pipeline.gate.judgement import Judgement, rfc3339
 from pipeline.gate.judging import judge
 from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import load_policy
+from pipeline.model.errors import Misuse
 from pipeline.store.interface import Store
 
 
@@ -18,8 +19,14 @@ def verify_image(
 ) -> Judgement:
     """Judge what ``reference`` is in ``store``, with the policy folder given, as of ``at``.
 
-    Raises CannotEvaluate and Refused where policy, trust roots or store cannot be read; else the Judgement says all.
+    Raises Misuse (``verify.time``), CannotEvaluate and Refused where policy, trust roots or store cannot be read; else the Judgement says all.
     """
+    if not 1971 <= at.year <= 2999:  # what is so many hours before or after has to be a time as well
+        raise Misuse(
+            "verify.time",
+            f"--at: not a time to judge at (got {rfc3339(at)}, expected the years 1971 to 2999)",
+            fix="give the time that you mean: --at 2026-12-31T00:00:00Z",
+        )
     policy = load_policy(policies)
     policy.environment(environment)
     _, image = read_image(store, reference)

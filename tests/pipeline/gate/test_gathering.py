@@ -11,7 +11,7 @@ from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.memory import recall
 from pipeline.gate.verify_command import print_judgement, verify_image
 from pipeline.model.digests import Digest
-from pipeline.model.errors import CannotEvaluate
+from pipeline.model.errors import CannotEvaluate, Misuse
 from tests.support import release
 from tests.support.signing import world
 from tests.support.stored import Stored
@@ -22,9 +22,10 @@ def stored(tmp_path, rekor_v1, root):
     return Stored.make(tmp_path, rekor_v1, root)
 
 
-def verify(stored, reference=None, environment="development"):
+def verify(stored, reference=None, environment="development", at=None):
     reference = reference or str(stored.image.digest)
-    return verify_image(stored.store, reference, environment, stored.policies, datetime.now(UTC), stored.state)
+    at = at or datetime.now(UTC)
+    return verify_image(stored.store, reference, environment, stored.policies, at, stored.state)
 
 
 def recent():
@@ -131,6 +132,13 @@ def test_a_damaged_trust_root_stops_the_gate(stored):
     with pytest.raises(CannotEvaluate) as error:
         verify(stored)
     assert error.value.code == "trust.unreadable"
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_time_at_the_end_of_the_calendar_is_a_misuse(stored, year):
+    with pytest.raises(Misuse) as error:
+        verify(stored, at=datetime(year, 1, 1, tzinfo=UTC))
+    assert error.value.code == "verify.time"
 
 
 def test_the_verdict_prints_as_text_and_as_data(stored):
