@@ -19,7 +19,8 @@ def verify_image(
 ) -> Judgement:
     """Judge what ``reference`` is in ``store``, with the policy folder given, as of ``at``.
 
-    Raises Misuse (``verify.time``), CannotEvaluate and Refused where policy, trust roots or store cannot be read; else the Judgement says all.
+    Raises Misuse (``verify.time``), and CannotEvaluate and Refused where policy, trust roots or store cannot be read;
+    else the Judgement says all.
     """
     if not 1971 <= at.year <= 2999:  # what is so many hours before or after has to be a time as well
         raise Misuse(
