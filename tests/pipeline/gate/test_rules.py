@@ -363,7 +363,7 @@ REFUSED = [
             _set("components", 0, "version", to=version),
             f"{P} sbom: incomplete (got 1 components, expected at least 1, all with name and version)",
         )
-        for version in (None, 6.5, [], "")
+        for version in (None, 6.5, ["6.5"], "")
     ),
     (
         "sast.scope",
