@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The default suite tries few examples; `nox -s full` many. Neither is timed: machines differ.
+# The default suite tries few examples; `scripts/nox -s full` many. Neither is timed: machines differ.
 settings.register_profile("default", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=10_000, deadline=None)
 settings.load_profile("default")

@@ -182,7 +182,7 @@ def _unreadable(got: str) -> CannotEvaluate:
     return CannotEvaluate(
         "audit.unreadable",
         f"pip-audit: no answer that can be judged (got {got}, expected one whole JSON report)",
-        fix="run `nox -s audit` again; if it stays so, make the environment anew with `--fresh`",
+        fix="run `scripts/nox -s audit` again; if it stays so, make the environment anew with `--fresh`",
     )
 
 

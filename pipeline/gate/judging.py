@@ -141,7 +141,7 @@ def _finding_missing(name: str, got: str, kind: Kind) -> Finding:
     return Finding(
         code="evidence.missing",
         message=f"{name}: no evidence (got {got}, expected it from an allowed signer)",
-        fix="run the step that makes it, then attest again: `nox -s attest`",
+        fix="run the step that makes it, then attest again: `scripts/nox -s attest`",
         kind=kind,
     )
 

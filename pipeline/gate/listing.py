@@ -11,7 +11,7 @@ from pipeline.gate.judgement import Finding
 from pipeline.model.kinds import LISTED, Kind
 from pipeline.model.predicates import EvidenceList, EvidenceReference
 
-_AGAIN = "attest again: `nox -s attest` writes a list of everything that is there"
+_AGAIN = "attest again: `scripts/nox -s attest` writes a list of everything that is there"
 _FIND_OUT = "find out who removed it, restore it from a copy, or make the evidence again"
 
 

@@ -4,6 +4,9 @@ The verdicts in ``dist/verdicts`` are previews: neither signed nor attached. Pro
 """
 
 import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.judgement import Judgement
@@ -11,9 +14,12 @@ from pipeline.gate.judging import judge
 from pipeline.gate.memory import recall, remember
 from pipeline.gate.policy import load_policy
 from pipeline.model.errors import CannotEvaluate, Misuse
-from pipeline.model.outcome import Artifact, Outcome, Status
+from pipeline.model.outcome import Artifact, Outcome, Problem, Status
 from pipeline.steps.job import Job
 from pipeline.store.opening import open_store
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
 
 POLICIES = "policies"
 
@@ -28,9 +34,10 @@ def run(job: Job) -> Outcome:
         raise Misuse(
             "verify.arguments",
             f"verify: too many arguments (got {len(job.options)}, expected an image at most)",
-            fix="type `nox -s verify -- sha256:...`, once for each image",
+            fix="type `scripts/nox -s verify -- sha256:...`, once for each image",
         )
-    judgements = judge_everywhere(job, job.options[0] if job.options else built_image(job))
+    roots = load_roots(job.state, job.root / POLICIES)
+    judgements = judge_everywhere(job, job.options[0] if job.options else built_image(job), roots)
     artifacts = [_write(job, judgement) for judgement in judgements]
     first = judgements[0]
     for finding in first.refusals:
@@ -39,18 +46,32 @@ def run(job: Job) -> Outcome:
     return Outcome(
         status=Status.PASSED if first.passed else Status.FAILED,
         finding="; ".join(map(_line, judgements)),
-        problems=[finding.problem() for finding in first.refusals],
+        problems=[*(finding.problem() for finding in first.refusals), *_ending(roots, job.now)],
         artifacts=artifacts,
         data={"digest": str(first.image), "accepted": [one.environment for one in judgements if one.passed]},
     )
 
 
-def judge_everywhere(job: Job, reference: str) -> list[Judgement]:
+def _ending(roots: "Mapping[str, TrustedRoot]", now: datetime) -> Iterator[Problem]:
+    """What in a trust root ends within 30 days: no refusal yet, and nothing to be surprised by."""
+    from pipeline.signing.trust import expiring  # noqa: PLC0415 - imports sigstore
+
+    for name, root in roots.items():
+        for part in expiring(root, now):
+            yield Problem(
+                code="trust.expiring",
+                message=f"trust root {name}: {part.kind} {part.name} ends soon (got {part.end:%Y-%m-%d}, "
+                "expected more than 30 days from now)",
+                fix="fetch the current trusted root: `scripts/nox -s trust`",
+            )
+
+
+def judge_everywhere(job: Job, reference: str, roots: "Mapping[str, TrustedRoot]") -> list[Judgement]:
     """One judgement an environment, in the order of promotion, over the same evidence."""
     policy = load_policy(job.root / POLICIES)
     store = open_store(job.settings.store.registry, job.state, docker_config=job.docker_config)
     _, image = read_image(store, reference)
-    evidence = gather(store, image, load_roots(job.state, job.root / POLICIES))
+    evidence = gather(store, image, roots)
     memory = recall(job.state, image.digest)
     judgements = [judge(image, evidence, policy, here.name, job.now, memory) for here in policy.environments]
     for judgement in judgements:
@@ -66,7 +87,7 @@ def built_image(job: Job) -> str:
         raise CannotEvaluate(
             "image.unknown",
             "image: none was built from this source (got no record of the image step, expected its digest)",
-            fix="build and attest it first: `scripts/pipeline`, or name the image: `nox -s verify -- sha256:...`",
+            fix="build and attest it first: `scripts/pipeline`; or name it: `scripts/nox -s verify -- sha256:...`",
         )
     return digest
 

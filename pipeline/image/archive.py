@@ -118,7 +118,7 @@ class Archive:
         return CannotEvaluate(
             "archive.malformed",
             f"{self._name}: not a sound image archive (got {got[:200]}, expected {expected})",
-            fix="build the image again with `nox -s image`",
+            fix="build the image again with `scripts/nox -s image`",
         )
 
     def _json(self, what: str, content: bytes | None) -> Any:

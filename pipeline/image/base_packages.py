@@ -12,7 +12,7 @@ from pipeline.model.errors import Refused
 
 LIST = "requirements/base.in"
 LOCK = "requirements/base.lock.json"
-UPDATE = "nox -s lock -- base"
+UPDATE = "scripts/nox -s lock -- base"
 Architecture = Literal["amd64", "arm64"]
 ARCHITECTURES: tuple[Architecture, ...] = ("amd64", "arm64")
 

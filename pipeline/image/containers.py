@@ -128,7 +128,7 @@ def _identified(images: "list[Image]", identities: frozenset[str]) -> "Image":
         "smoke.identity",
         f"image: another one was loaded (got {', '.join(str(image.id) for image in images) or 'none'}, "
         f"expected one of {', '.join(sorted(identities))})",
-        fix="make the image again with `nox -s image`",
+        fix="make the image again with `scripts/nox -s image`",
     )
 
 

@@ -114,7 +114,7 @@ def _download(connection: "requests.Session", item: Wanted, cache: Path) -> None
         "download.wrong-content" if wrong else "download.unreachable",
         f"{item.name}: not fetched (got {'; '.join(dict.fromkeys(reasons)) or 'no address'}, "
         f"expected {item.size} bytes with sha256 {item.sha256})",
-        fix="lock the base anew with `nox -s lock -- base` (a superseded package leaves the mirror), "
+        fix="lock the base anew with `scripts/nox -s lock -- base` (a superseded package leaves the mirror), "
         "or name an archive that still has it in `[base] snapshot` of pipeline.toml",
     )
 

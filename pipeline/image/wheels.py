@@ -149,7 +149,7 @@ def _wrong_hash(got: str) -> Refused:
         "wheels.wrong-hash",
         f"{LOCK}: a wheel is not the locked one (got {got}, expected a locked hash)",
         fix="do not use that index: the file it serves is not the one that was locked; if it was replaced in earnest, "
-        "review it and make the lock anew with `nox -s lock -- update`",
+        "review it and make the lock anew with `scripts/nox -s lock -- update`",
     )
 
 

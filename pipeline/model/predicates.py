@@ -191,7 +191,7 @@ class Sbom(Document):
             "document.shape",
             f"sbom: no one source named (got {len(found)} properties {CONTEXT_PROPERTY}, "
             "expected one in metadata.properties)",
-            fix="make the SBOM again with `nox -s sbom`",
+            fix="make the SBOM again with `scripts/nox -s sbom`",
         )
 
 

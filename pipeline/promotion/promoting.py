@@ -103,7 +103,7 @@ def _check_order(gate: Gate, image: ImageFacts, environment: str) -> None:
         raise Refused(
             "promotion.skipped",
             f"{environment}: {image.digest} was not promoted to {before} (got no entry in its ledger, expected one)",
-            fix=f"promote it to {before} first: `nox -s promote -- {before}`",
+            fix=f"promote it to {before} first: `scripts/nox -s promote -- {before}`",
         )
 
 
@@ -136,7 +136,7 @@ def _entry(gate: Gate, image: ImageFacts, commit: str, ledger: Ledger, verdict: 
         raise Refused(
             "promotion.unversioned",
             f"{image.digest}: says no version (got no label {VERSION_LABEL}, expected one)",
-            fix="build it with `nox -s image`, which labels it with the version of pipeline.toml",
+            fix="build it with `scripts/nox -s image`, which labels it with the version of pipeline.toml",
         )
     head = ledger.head
     if gate.policy.before(ledger.environment) is not None:

@@ -25,7 +25,7 @@ def run(job: Job) -> Outcome:
         raise Misuse(
             "promotion.arguments",
             f"promote: too many arguments (got {len(job.options)}, expected an environment and an image at most)",
-            fix="type `nox -s promote -- ENVIRONMENT [sha256:...]`",
+            fix="type `scripts/nox -s promote -- ENVIRONMENT [sha256:...]`",
         )
     policy = load_policy(job.root / POLICIES)
     environment = job.options[0] if job.options else policy.environments[0].name

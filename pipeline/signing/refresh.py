@@ -69,7 +69,7 @@ def _fetch(url: str, bootstrap: bytes) -> dict[str, bytes]:
             raise CannotEvaluate(
                 "trust.unreachable",
                 f"{url}: the trust repository was not reached (got {type(error).__name__}, expected its metadata)",
-                fix="check the network and proxy and run `nox -s trust` again; the vendored files stay as they are",
+                fix="check network and proxy and run `scripts/nox -s trust` again; the vendored files stay as they are",
             ) from error
         except (RepositoryError, ValueError) as error:
             raise CannotEvaluate(

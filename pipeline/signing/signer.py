@@ -175,7 +175,7 @@ def _clear_errors() -> Iterator[None]:
             "signing.unverifiable",
             f"signing instance: what it signed does not verify (got {str(error)[:200]!r}, "
             "expected a certificate, log entry and timestamp of the trusted root)",
-            fix="refresh the trusted root (`nox -s trust`), or see that `signing.instance` in pipeline.toml is right",
+            fix="refresh the trusted root (`scripts/nox -s trust`), or mend `signing.instance` in pipeline.toml",
         ) from None
     except Exception as error:  # noqa: BLE001 - the errors of sigstore-python have no common base
         raise _garbage(type(error).__name__) from None

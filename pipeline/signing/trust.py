@@ -62,7 +62,7 @@ def unreadable(what: str, got: str) -> CannotEvaluate:
     return CannotEvaluate(
         "trust.unreadable",
         f"{what}: not usable (got {got}, expected a trusted root of Sigstore)",
-        fix="restore it (`git checkout policies/trust`), or fetch it again (`nox -s trust`)",
+        fix="restore it (`git checkout policies/trust`), or fetch it again (`scripts/nox -s trust`)",
     )
 
 
@@ -85,7 +85,7 @@ def expiring(root: TrustedRoot, now: dt.datetime, within: dt.timedelta = WARNING
 def warnings(root: TrustedRoot, now: dt.datetime, what: str = "trusted root") -> list[str]:
     """One line for each part that ends within 30 days."""
     return [
-        f"{what}: {part.kind} {part.name} ends on {part.end:%Y-%m-%d}; refresh it with `nox -s trust`"
+        f"{what}: {part.kind} {part.name} ends on {part.end:%Y-%m-%d}; refresh it with `scripts/nox -s trust`"
         for part in expiring(root, now)
     ]
 
@@ -105,7 +105,7 @@ def _check_current(found: Sequence[Part], what: str, now: dt.datetime) -> None:
                 "trust.expired",
                 f"{what}: no {kind} is good at {now:%Y-%m-%d} "
                 f"(got ends {ends or 'before their start'}, expected later)",
-                fix="fetch the current trusted root (`nox -s trust`), or set the clock if it is wrong",
+                fix="fetch the current trusted root (`scripts/nox -s trust`), or set the clock if it is wrong",
             )
 
 

@@ -70,7 +70,7 @@ def read_vendored(folder: Path) -> Vendored:
 def index(vendored: Vendored) -> bytes:
     """``trust.toml`` for ``vendored``."""
     return (
-        "# The public Sigstore instance's trust: written by `nox -s trust`, checked whenever it is read.\n"
+        "# The public Sigstore instance's trust: written by `scripts/nox -s trust`, checked whenever it is read.\n"
         "[sigstore_public]\n"
         f"taken = {vendored.taken.isoformat()}\n"
         f'source = "{vendored.source}"\n'
@@ -110,5 +110,5 @@ def _check(path: Path, content: bytes, expected: str) -> None:
         raise CannotEvaluate(
             "trust.altered",
             f"{path}: not what {INDEX} names (got sha256 {got}, expected {expected})",
-            fix="restore both (`git checkout policies/trust`), or fetch them again (`nox -s trust`)",
+            fix="restore both (`git checkout policies/trust`), or fetch them again (`scripts/nox -s trust`)",
         )

@@ -91,7 +91,7 @@ def push_image(job: Job, store: Store) -> Subject:
         raise CannotEvaluate(
             "attest.no-image",
             f"image: not built from this source tree (got {got}, expected a finished image step)",
-            fix="build it with `nox -s image`",
+            fix="build it with `scripts/nox -s image`",
         )
     data = record.outcome.data
     # The tree is in the tag, so that two trees never take turns behind one name.
@@ -101,7 +101,7 @@ def push_image(job: Job, store: Store) -> Subject:
         raise Refused(
             "attest.image",
             f"{data['archive']}: not the image that was built (got {image.digest}, expected {data['digest']})",
-            fix="build it again with `nox -s image`; nothing else should write below dist/",
+            fix="build it again with `scripts/nox -s image`; nothing else should write below dist/",
         )
     platforms = {name: Digest.parse(digest) for name, digest in data["platforms"].items()}
     return Subject(name=job.settings.app.name, image=image, platforms=platforms)

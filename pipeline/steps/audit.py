@@ -136,7 +136,7 @@ def _vulnerable(findings: Iterable[Finding]) -> list[Problem]:
             code="audit.vulnerable",
             message=f"{finding.pin}: {finding.id}, severity {finding.severity} "
             f"(got {finding.pin.version}, expected {' or '.join(finding.fixed_in) or 'a release that fixes it'})",
-            fix="update it inside its deadline: `nox -s lock -- update`"
+            fix="update it inside its deadline: `scripts/nox -s lock -- update`"
             if finding.fixed_in
             else "no release fixes it yet: replace the package, or have an exception granted before the deadline",
         )

@@ -90,7 +90,7 @@ def _checked(job: Job, step: str, evidence: Evidence) -> Evidence:
         raise Refused(
             "attest.other-source",
             f"{evidence.kind}: evidence of another source tree (got {got}, expected {job.source.tree[:12]})",
-            fix=f"run the step again on this tree: `nox -s {step}`",
+            fix=f"run the step again on this tree: `scripts/nox -s {step}`",
         )
     return evidence
 

@@ -109,7 +109,7 @@ def compare(found: Collection[Release], locked: set[Release], *, what: str) -> N
             raise Refused(
                 code,
                 f"{what}: {word} (got a difference in {names}, expected exactly what {LOCK} locks)",
-                fix="run `nox -s lock`, then `nox -s sbom` again; if it stays so, the tool misreads the lock",
+                fix="run `scripts/nox -s lock sbom` again; if it stays so, the tool misreads the lock",
             )
 
 

@@ -106,5 +106,5 @@ def _unmet(owner: str, name: str, locked: Sequence[str]) -> Refused:
         "sbom.missing-component",
         f"requirements.txt: leaves out what {owner or 'the application'} needs "
         f"(got {', '.join(locked) or 'nothing'}, expected {name} too)",
-        fix="lock again with `nox -s lock -- update`",
+        fix="lock again with `scripts/nox -s lock -- update`",
     )

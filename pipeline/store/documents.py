@@ -15,7 +15,7 @@ def malformed(what: str, got: object, expected: str) -> CannotEvaluate:
     return CannotEvaluate(
         "store.malformed",
         f"{what}: not readable (got {str(got)[:120]}, expected {expected})",
-        fix="push the image and its evidence again: `nox -s image attest`",
+        fix="push the image and its evidence again: `scripts/nox -s image attest`",
     )
 
 

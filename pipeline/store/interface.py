@@ -122,7 +122,7 @@ def missing(what: str, *, where: str) -> CannotEvaluate:
     return CannotEvaluate(
         "store.missing",
         f"{what}: not in {where} (got nothing, expected it there)",
-        fix="check the name and the digest, or push it with `nox -s attest`",
+        fix="check the name and the digest, or push it with `scripts/nox -s attest`",
     )
 
 

@@ -93,7 +93,7 @@ def _not_a_bundle(got: str) -> CannotEvaluate:
     return CannotEvaluate(
         "bundle.malformed",
         f"bundle: not a DSSE bundle (got {got[:120]}, expected {BUNDLE_MEDIA_TYPE} with a dsseEnvelope)",
-        fix="sign the evidence again with `nox -s attest`",
+        fix="sign the evidence again with `scripts/nox -s attest`",
     )
 
 
@@ -169,7 +169,7 @@ def _not_listed(lost: str, image: Digest) -> CannotEvaluate:
     return CannotEvaluate(
         "store.not-listed",
         f"{image}: referrers not listed after {ATTEMPTS} attempts (got a list without {lost}, expected them there)",
-        fix="let no other job attach to this image at the same time, then run `nox -s attest` again",
+        fix="let no other job attach to this image at the same time, then run `scripts/nox -s attest` again",
     )
 
 

@@ -68,7 +68,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         raise CannotEvaluate(
             "image.missing",
             f"{path}: no image (got no such file, expected the archive of the image step)",
-            fix="build it with `nox -s image`",
+            fix="build it with `scripts/nox -s image`",
         ) from error
     except (tarfile.TarError, OSError) as error:
         raise malformed(path.name, repr(error), "a whole tar") from error

@@ -70,7 +70,7 @@ def test_a_package_that_is_gone_everywhere_says_where_it_was_looked_for(tmp_path
         error = refusal(wanted(f"{server.origin}/mirror", f"{server.origin}/snapshot"), tmp_path)
     assert error.code == "download.unreachable"
     assert error.message.startswith(f"libx 1.0: not fetched (got status 404 from {server.host}, expected")
-    assert "nox -s lock -- base" in error.fix
+    assert "scripts/nox -s lock -- base" in error.fix
 
 
 def test_other_content_of_the_right_size_is_refused_and_not_kept(tmp_path):

@@ -77,7 +77,7 @@ def test_a_root_with_an_unreadable_part_is_refused_whole(content, change):
         load_trusted_root(changed(content, change), what="root.json")
     assert refusal.value.code == "trust.unreadable"
     assert refusal.value.message.startswith("root.json: not usable (got ")
-    assert "nox -s trust" in refusal.value.fix
+    assert "scripts/nox -s trust" in refusal.value.fix
 
 
 def test_a_duplicate_key_is_refused(content):
@@ -102,7 +102,7 @@ def test_a_root_that_is_good_for_nothing_new_is_expired(content, place):
         load_trusted_root(old, now=NOW)
     assert refusal.value.code == "trust.expired"
     assert f"{NOW - dt.timedelta(days=1):%Y-%m-%d}" in refusal.value.message
-    assert "nox -s trust" in refusal.value.fix
+    assert "scripts/nox -s trust" in refusal.value.fix
 
 
 def test_a_root_of_the_future_is_not_good_yet(content):
@@ -132,6 +132,6 @@ def test_a_warning_says_what_ends_when_and_what_to_do(content):
     root = load_trusted_root(ending(content, end, "ctlogs"))
     expected = (
         f"root.json: certificate log https://ct.local.gatehouse.invalid ends on {end:%Y-%m-%d}; "
-        "refresh it with `nox -s trust`"
+        "refresh it with `scripts/nox -s trust`"
     )
     assert warnings(root, NOW, "root.json") == [expected]

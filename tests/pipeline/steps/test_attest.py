@@ -299,7 +299,7 @@ def test_two_pieces_of_one_kind_are_refused(job, attest, image):
 def test_without_an_image_nothing_is_signed(job, attest, store):
     with pytest.raises(CannotEvaluate, match="got no record") as missing:
         attest(job)
-    assert (missing.value.code, missing.value.fix) == ("attest.no-image", "build it with `nox -s image`")
+    assert (missing.value.code, missing.value.fix) == ("attest.no-image", "build it with `scripts/nox -s image`")
 
 
 def test_a_failed_image_step_is_no_image(job, attest, image):

@@ -27,7 +27,7 @@ def test_output_that_proves_nothing_cannot_be_evaluated(completed):
     with pytest.raises(CannotEvaluate, match="no result that can be trusted") as refused:
         read_json("lint", "ruff", completed, (0, 1))
     assert refused.value.code == "lint.unreadable"
-    assert "nox -s lint" in refused.value.fix
+    assert "scripts/nox -s lint" in refused.value.fix
 
 
 def test_whole_output_is_read():

@@ -40,7 +40,7 @@ def test_a_missing_archive_is_told_with_the_step_that_makes_it(layout, tmp_path)
     with pytest.raises(CannotEvaluate) as missing:
         push_archive(tmp_path / "image.tar", layout, "1.0")
     assert missing.value.code == "image.missing"
-    assert missing.value.fix == "build it with `nox -s image`"
+    assert missing.value.fix == "build it with `scripts/nox -s image`"
 
 
 def test_a_changed_byte_in_a_layer_is_refused_and_nothing_is_tagged(layout, archive):
