@@ -5,8 +5,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.git import take_snapshot
@@ -23,10 +23,13 @@ class Ended:
 class Clone:
     root: Path
     home: Path
+    more: Mapping[str, str] = field(default_factory=dict)
+    """What the environment holds beside PATH and HOME."""
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "GATEHOUSE_CLONE": str(self.root)}
+        own = {"PATH": os.environ["PATH"], "HOME": str(self.home), "GATEHOUSE_CLONE": str(self.root)}
+        return own | dict(self.more)
 
     def command(self, *arguments: str, script: str = "pipeline") -> list[str]:
         return [str(self.root / "scripts" / script), *arguments]
