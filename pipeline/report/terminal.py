@@ -166,7 +166,6 @@ def _artifacts(run: Run, terminal: Terminal) -> Iterator[str]:
 
 def _closing(run: Run, terminal: Terminal) -> Iterator[str]:
     counted = ", ".join(f"{count} {result}" for result, count in run.counts.items())
-    yield from _hanging(
-        "", f"{len(run.steps)} sessions in {seconds(run.seconds)}: {counted or 'none ran'}", terminal, 0
-    )
+    sessions = "1 session" if len(run.steps) == 1 else f"{len(run.steps)} sessions"
+    yield from _hanging("", f"{sessions} in {seconds(run.seconds)}: {counted or 'none ran'}", terminal, 0)
     yield f"next: {terminal.paint(printable(run.next), '1')}"

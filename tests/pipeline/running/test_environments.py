@@ -103,6 +103,21 @@ def test_environments_nobody_used_for_two_weeks_go(clone):
     assert folders["young"].exists()
 
 
+def test_a_python_without_venv_is_said_with_the_package_that_brings_it(clone, monkeypatch):
+    # Debian's python3 without python3-venv ends like this.
+    python = clone / "python3"
+    python.write_text("#!/bin/sh\necho 'ensurepip is not available' >&2\nexit 1\n")
+    python.chmod(0o755)
+    (clone / "requirements" / "bootstrap.txt").write_text("a==1 --hash=sha256:0\n")
+    monkeypatch.setattr(environments.sys, "executable", str(python))
+    with pytest.raises(Misuse) as refused:
+        environments.ensure(clone, "bootstrap", lambda _: None)
+    assert refused.value.code == "environment.no-venv"
+    assert "(got 'ensurepip is not available', expected venv and ensurepip)" in refused.value.message
+    assert "`apt-get install python3-venv`" in refused.value.fix
+    assert not environments.locate(clone, "bootstrap").folder.exists()
+
+
 def test_a_disk_that_is_full_is_said_where_the_tool_does_not(clone, monkeypatch):
     environment = environments.locate(clone, "test")
     environment.folder.parent.mkdir(parents=True)
