@@ -109,7 +109,7 @@ def test_a_python_without_venv_is_said_with_the_package_that_brings_it(clone, mo
     python.write_text("#!/bin/sh\necho 'ensurepip is not available' >&2\nexit 1\n")
     python.chmod(0o755)
     (clone / "requirements" / "bootstrap.txt").write_text("a==1 --hash=sha256:0\n")
-    monkeypatch.setattr(environments.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(Misuse) as refused:
         environments.ensure(clone, "bootstrap", lambda _: None)
     assert refused.value.code == "environment.no-venv"
