@@ -1,5 +1,7 @@
 """Environments are keyed on their lock and are whole or not there."""
 
+import sys
+
 import pytest
 
 from pipeline.model.errors import CannotEvaluate, Misuse
