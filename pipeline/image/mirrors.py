@@ -15,6 +15,9 @@ from pipeline.settings import Base
 
 #: The archives of a lock's paths: ``debian/pool/...`` and ``debian-security/pool/...``.
 ARCHIVES = ("debian", "debian-security")
+#: Where python-apt, which Ubuntu carries, knows every distribution's archives by their suites.
+_TEMPLATE = Path("/usr/share/python-apt/templates/Debian.info")
+_TEMPLATE_SUITES = {"{series}": "debian", "{series}-security": "debian-security"}
 _ONE_LINE = re.compile(r"^\s*deb\s+(?:\[[^\]]*\]\s*)?(\S+)")
 
 
@@ -42,13 +45,16 @@ class Mirrors:
         return found
 
 
-def find_mirrors(base: Base, *, apt: Path = Path("/etc/apt")) -> Mirrors:
+def find_mirrors(base: Base, *, apt: Path = Path("/etc/apt"), template: Path = _TEMPLATE) -> Mirrors:
     """The mirror of ``pipeline.toml``, else of the machine's apt, beside the snapshot archive where one is known.
+
+    An apt of another distribution (Ubuntu) has no Debian sources; then python-apt's ``template`` of Debian counts.
 
     Raises Misuse (``base.no-mirror``) where neither is there.
     """
     snapshot = base.snapshot or _apt_snapshot()
-    archives = {name: f"{base.mirror}/{name}" for name in ARCHIVES} if base.mirror else _apt_archives(apt)
+    known = {**_template_archives(template), **_apt_archives(apt)}
+    archives = {name: f"{base.mirror}/{name}" for name in ARCHIVES} if base.mirror else known
     if len(archives) < len(ARCHIVES) and not snapshot:
         raise _no_mirror("no mirror in pipeline.toml, no Debian sources in this machine's apt, no snapshot archive")
     return Mirrors(archives, snapshot)
@@ -69,6 +75,19 @@ def _apt_archives(apt: Path) -> dict[str, str]:
         name = urlsplit(address).path.rstrip("/").rpartition("/")[2]
         if name in ARCHIVES and urlsplit(address).scheme in {"http", "https"} and "@" not in urlsplit(address).netloc:
             found.setdefault(name, address.rstrip("/"))
+    return found
+
+
+def _template_archives(template: Path) -> dict[str, str]:
+    """The addresses of python-apt's distribution template: the first ``BaseURI`` behind each ``Suite``."""
+    found: dict[str, str] = {}
+    archive = None
+    for line in _text(template).splitlines():
+        key, _, value = line.partition(":")
+        if key == "Suite":
+            archive = _TEMPLATE_SUITES.get(value.strip())
+        elif key == "BaseURI" and archive and value.strip().startswith(("http://", "https://")):
+            found.setdefault(archive, value.strip().rstrip("/"))
     return found
 
 
