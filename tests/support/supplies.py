@@ -56,12 +56,12 @@ def make_deb(name: str, control: Sequence[str], copyright_file: str) -> bytes:
 
 PYTHON_DEB = make_deb(
     "python3.13-minimal",
-    ["Maintainer: Matthias Klose <doko@debian.org>", "Depends: tzdata (>= 2020) | tz, dpkg"],
+    ["Maintainer: Ada Maintainer <ada@example.org>", "Depends: tzdata (>= 2020) | tz, dpkg"],
     "This package was put together by hand.\n",
 )
 TZDATA_DEB = make_deb(
     "tzdata",
-    ["Maintainer: GNU Libc Maintainers <x@debian.org>"],
+    ["Maintainer: C Library Maintainers <x@example.org>"],
     "Format: copyright-format/1.0\n\nFiles: *\nLicense: GPL-2+\n\n"
     "Files: b\nLicense: Expat\n\nFiles: c\nLicense: public-domain\n Nobody owns it.\n",
 )

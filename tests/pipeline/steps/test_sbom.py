@@ -95,7 +95,7 @@ def test_every_debian_package_is_there_with_purl_hash_and_source(document):
     assert found["purl"] == "pkg:deb/debian/python3.13-minimal@3.13.5-2%2Bdeb13u5?arch=amd64&distro=trixie"
     assert found["hashes"][0]["alg"] == "SHA-256"
     assert {"name": "gatehouse:source", "value": "python3.13 3.13.5-2+deb13u5"} in found["properties"]
-    assert found["supplier"] == {"name": "Debian", "contact": [{"name": "Matthias Klose"}]}
+    assert found["supplier"] == {"name": "Debian", "contact": [{"name": "Ada Maintainer"}]}
 
 
 def test_the_graph_is_rooted_in_the_application(document):

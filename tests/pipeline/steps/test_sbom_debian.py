@@ -17,7 +17,7 @@ def test_each_package_says_who_keeps_it_and_what_it_needs_of_the_base(tmp_path):
     python, tzdata = read(tmp_path)
     assert (python.package.name, python.maintainer, python.needs) == (
         "python3.13-minimal",
-        "Matthias Klose",
+        "Ada Maintainer",
         frozenset({"tzdata"}),
     )
     assert tzdata.needs == frozenset()
