@@ -6,14 +6,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.files import read_limited, write_atomic
-from pipeline.image.base_packages import ARCHITECTURES, LIST, LOCK, UPDATE, BaseLock, PackageList, parse_list
+from pipeline.image.base_packages import (
+    ARCHITECTURES,
+    LIST,
+    LOCK,
+    UPDATE,
+    Architecture,
+    BaseLock,
+    Package,
+    PackageList,
+    parse_list,
+)
 from pipeline.image.base_resolution import resolve_base
+from pipeline.image.downloads import Wanted, fetch_all
 from pipeline.image.mirrors import find_mirrors
 from pipeline.image.release import KEYS
 from pipeline.model.documents import parse
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Misuse
 from pipeline.model.outcome import Problem
-from pipeline.settings import Settings
+from pipeline.settings import Base, Settings
 
 MAX_LOCK = 4 << 20
 
@@ -29,6 +40,19 @@ def load(root: Path) -> BaseLock:
             fix=f"lock the base with `{UPDATE}`",
         ) from error
     return parse(BaseLock, content, what=LOCK, limit=MAX_LOCK)
+
+
+def fetch_packages(
+    lock: BaseLock, architecture: Architecture, settings: Base, cache: Path, say: Callable[[str], None]
+) -> dict[Package, Path]:
+    """Each locked package to its checked file below ``cache``; raises as ``fetch_all`` and ``find_mirrors`` do."""
+    packages, mirrors = lock.packages[architecture], find_mirrors(settings)
+    wanted = [
+        Wanted(f"{item.name} {item.version}", item.sha256, item.size, mirrors.addresses(item.path, lock.snapshot))
+        for item in packages
+    ]
+    files = fetch_all(wanted, cache / "debs", say=say)
+    return {package: files[package.sha256] for package in packages}
 
 
 def load_list(root: Path) -> PackageList:

@@ -7,12 +7,11 @@ from pathlib import Path
 from pipeline.hash_locks import Locked
 from pipeline.image.archive import gunzip, read_tree
 from pipeline.image.base_layer import lay_out
+from pipeline.image.base_lock import fetch_packages
 from pipeline.image.base_packages import Architecture, BaseLock
 from pipeline.image.bytecode import compile_sources, host_architecture
-from pipeline.image.downloads import Wanted, fetch_all
 from pipeline.image.layer import Entry, Packed, Tree
 from pipeline.image.layer_cache import LayerCache
-from pipeline.image.mirrors import find_mirrors
 from pipeline.image.wheel_files import WheelFiles, read_wheel
 from pipeline.image.wheels import Wheel, fetch_wheels, for_image
 from pipeline.model.errors import Refused
@@ -96,15 +95,9 @@ class LowerLayers:
         return self._layers.get_or_make(self._base_key(architecture), make, time=self._lock.time)
 
     def _packages(self, architecture: Architecture) -> dict[str, Entry]:
-        packages = self._lock.packages[architecture]
-        mirrors = find_mirrors(self._settings)
-        wanted = [
-            Wanted(f"{p.name} {p.version}", p.sha256, p.size, mirrors.addresses(p.path, self._lock.snapshot))
-            for p in packages
-        ]
-        files = fetch_all(wanted, self._shop.cache / "debs", say=self._shop.say)
+        packages = fetch_packages(self._lock, architecture, self._settings, self._shop.cache, self._shop.say)
         self._shop.say(f"laying out {len(packages)} packages for {architecture}")
-        return lay_out({package: files[package.sha256] for package in packages}, architecture=architecture)
+        return lay_out(packages, architecture=architecture)
 
     def _installed(self, wheels: Sequence[WheelFiles]) -> dict[str, Entry]:
         """Where Debian's Python looks for what is not Debian's (``site-packages`` is not on its path)."""

@@ -15,9 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from pipeline.hash_locks import Locked, read_lock
 from pipeline.image import base_lock
-from pipeline.image.base_packages import Architecture, BaseLock, Package
-from pipeline.image.downloads import Wanted, fetch_all
-from pipeline.image.mirrors import find_mirrors
+from pipeline.image.base_packages import Architecture, BaseLock
 from pipeline.image.wheels import LOCK, fetch_wheels, for_image, marker_environment
 from pipeline.indexes import pip_environment
 from pipeline.model.errors import Refused
@@ -136,13 +134,14 @@ def gather(job: Job, locked: list[Locked], base: BaseLock, platform: str) -> Con
         say=job.say,
     )
     packages = [read_package(wheel, path) for wheel, path in sorted(wheels.items(), key=lambda item: item[0].name)]
+    debs = base_lock.fetch_packages(base, architecture, job.settings.base, job.state / "cache", job.say)
     by_name = {str(canonicalize_name(package.wheel.name)): package for package in packages}
     return Contents(
         platform=platform,
         suite=base.suite,
         python=packages,
         needs=dependencies(direct_requirements(job.root), by_name, marker_environment(architecture, python)),
-        debian=read_packages(_debs(job, base, architecture)),
+        debian=read_packages(debs),
     )
 
 
@@ -157,16 +156,6 @@ def direct_requirements(root: Path) -> list[Requirement]:
             f"{DIRECT}: a line that is no requirement (got {str(error).splitlines()[0]!r}, expected name and version)",
             fix=f"keep options, addresses and other files out of {DIRECT}",
         ) from error
-
-
-def _debs(job: Job, base: BaseLock, architecture: Architecture) -> dict[Package, Path]:
-    packages, mirrors = base.packages[architecture], find_mirrors(job.settings.base)
-    wanted = [
-        Wanted(f"{item.name} {item.version}", item.sha256, item.size, mirrors.addresses(item.path, base.snapshot))
-        for item in packages
-    ]
-    files = fetch_all(wanted, job.state / "cache" / "debs", say=job.say)
-    return {package: files[package.sha256] for package in packages}
 
 
 def describe(job: Job, contents: Contents) -> dict[str, Any]:

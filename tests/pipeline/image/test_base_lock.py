@@ -124,8 +124,8 @@ class TestUpdate:
             update()
 
     def test_without_a_mirror_it_does_not_start(self, clone, update, monkeypatch, tmp_path):
-        find = mirrors.find_mirrors
-        monkeypatch.setattr(base_lock, "find_mirrors", lambda base: find(base, apt=tmp_path / "none"))
+        find, none = mirrors.find_mirrors, tmp_path / "none"
+        monkeypatch.setattr(base_lock, "find_mirrors", lambda base: find(base, apt=none, template=none))
         monkeypatch.setattr(shutil, "which", lambda _: None)
         with pytest.raises(Misuse) as refused:
             base_lock.update(clone, load(clone), lambda _: None, now=NOW)
