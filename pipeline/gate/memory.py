@@ -14,6 +14,7 @@ from pipeline.model.context import Sha256Hex
 from pipeline.model.digests import Digest
 from pipeline.model.documents import Document, canonical_json, parse
 from pipeline.model.errors import CannotEvaluate
+from pipeline.store.interface import Store
 
 
 class Head(Document):
@@ -24,25 +25,30 @@ class Head(Document):
 
 
 class Seen(Document):
-    """``sequences``: image digest, then who signed, to the highest evidence list. ``heads``: environment to head."""
+    """``sequences``: store, image digest, who signed, to the highest evidence list. ``heads``: environment to head.
 
-    sequences: dict[Sha256Hex, dict[str, int]] = Field(default_factory=dict)
+    Each store has lists of its own: an image that is attested in a second one starts there with its first.
+    """
+
+    sequences: dict[str, dict[Sha256Hex, dict[str, int]]] = Field(default_factory=dict)
     heads: dict[str, Head] = Field(default_factory=dict)
 
 
-def recall(state: Path, image: Digest) -> Memory:
-    """What this verifier has seen of an image; raises CannotEvaluate (``memory.unreadable``)."""
-    return Memory(sequences=_read(state).sequences.get(image.hex, {}))
+def recall(state: Path, store: Store, image: Digest) -> Memory:
+    """What this verifier has seen of an image in a store; raises CannotEvaluate (``memory.unreadable``)."""
+    return Memory(sequences=_read(state).sequences.get(store.address, {}).get(image.hex, {}))
 
 
-def remember(state: Path, judgement: Judgement) -> None:
+def remember(state: Path, store: Store, judgement: Judgement) -> None:
     """Keep the highest accepted evidence lists."""
     with locked(state / "locks" / "memory.lock"):
         seen = _read(state)
-        before = seen.sequences.get(judgement.image.hex, {})
+        here = seen.sequences.get(store.address, {})
+        before = here.get(judgement.image.hex, {})
         after = {**before, **{by: max(n, before.get(by, 0)) for by, n in judgement.sequences.items()}}
         if after != before:
-            _write(state, seen.model_copy(update={"sequences": {**seen.sequences, judgement.image.hex: after}}))
+            sequences = {**seen.sequences, store.address: {**here, judgement.image.hex: after}}
+            _write(state, seen.model_copy(update={"sequences": sequences}))
 
 
 def recall_head(state: Path, environment: str) -> Head | None:

@@ -72,10 +72,10 @@ def judge_everywhere(job: Job, reference: str, roots: "Mapping[str, TrustedRoot]
     store = open_store(job.settings.store.registry, job.state, docker_config=job.docker_config)
     _, image = read_image(store, reference)
     evidence = gather(store, image, roots)
-    memory = recall(job.state, image.digest)
+    memory = recall(job.state, store, image.digest)
     judgements = [judge(image, evidence, policy, here.name, job.now, memory) for here in policy.environments]
     for judgement in judgements:
-        remember(job.state, judgement)
+        remember(job.state, store, judgement)
     return judgements
 
 

@@ -32,8 +32,8 @@ def verify_image(
     policy.environment(environment)
     _, image = read_image(store, reference)
     evidence = gather(store, image, load_roots(state, policies))
-    judgement = judge(image, evidence, policy, environment, at, recall(state, image.digest))
-    remember(state, judgement)
+    judgement = judge(image, evidence, policy, environment, at, recall(state, store, image.digest))
+    remember(state, store, judgement)
     return judgement
 
 

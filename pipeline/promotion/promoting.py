@@ -79,8 +79,10 @@ def promote(gate: Gate, reference: str, environment: str) -> Promotion:
         descriptor, image = read_image(gate.store, reference)
         _check_order(gate, image, environment)  # 2
         evidence = gather(gate.store, image, gate.roots)
-        judgement = judge(image, evidence, gate.policy, environment, gate.now, recall(gate.state, image.digest))  # 3
-        remember(gate.state, judgement)
+        judgement = judge(
+            image, evidence, gate.policy, environment, gate.now, recall(gate.state, gate.store, image.digest)
+        )  # 3
+        remember(gate.state, gate.store, judgement)
         verdict, signed = _verdict(gate, descriptor, evidence, judgement, here)
         if not judgement.passed:
             return Promotion(judgement=judgement, entry=None, written=False, signed=signed)

@@ -2,16 +2,18 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from pipeline.gate.evidence import Flaw, Piece
 from pipeline.gate.gathering import gather, load_roots, read_image
-from pipeline.gate.memory import recall
+from pipeline.gate.memory import recall, remember
 from pipeline.gate.verify_command import print_judgement, verify_image
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, Misuse
+from pipeline.store.layout import OciLayout
 from tests.support import release
 from tests.support.signing import world
 from tests.support.stored import Stored
@@ -96,8 +98,18 @@ def test_the_highest_list_is_remembered_when_it_is_taken_away(stored):
     successor = release.evidence_list(digests, sequence=2, previous=previous)
     attached = stored.attach(stored.signer.sign(release.statement("evidence-list", successor, facts)))
     assert verify(stored).passed
-    assert list(recall(stored.state, stored.image.digest).sequences.values()) == [2]
+    assert list(recall(stored.state, stored.store, stored.image.digest).sequences.values()) == [2]
     _take_away(stored, attached.digest)
+    assert [one.code for one in verify(stored).refusals] == ["list.older-than-known"]
+
+
+def test_a_second_store_begins_with_lists_of_its_own(stored):
+    stored.attest(recent())
+    judgement = verify(stored)
+    later = replace(judgement, sequences={by: number + 6 for by, number in judgement.sequences.items()})
+    remember(stored.state, OciLayout(stored.state / "elsewhere"), later)
+    assert verify(stored).passed
+    remember(stored.state, stored.store, later)
     assert [one.code for one in verify(stored).refusals] == ["list.older-than-known"]
 
 
@@ -116,7 +128,7 @@ def test_a_list_by_a_stranger_is_not_remembered(stored, tmp_path):
     high = release.evidence_list({}, sequence=99)
     stored.attach(stored.signer.world.sign(release.statement("evidence-list", high, facts), sub="https://evil.example"))
     verify(stored)
-    assert list(recall(stored.state, stored.image.digest).sequences.values()) == [1]
+    assert list(recall(stored.state, stored.store, stored.image.digest).sequences.values()) == [1]
 
 
 def test_a_damaged_memory_stops_the_gate(stored):
