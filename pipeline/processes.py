@@ -134,6 +134,8 @@ def end_on_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    sys.unraisablehook = _unraisable
 
 
 def end_with_parent() -> None:
@@ -175,6 +177,14 @@ def _interrupt(_number: int, _frame: object) -> None:
         _running.deferred = True
         return
     raise KeyboardInterrupt
+
+
+def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    """A KeyboardInterrupt that came where Python can raise nothing (a finaliser, a library's callback) comes again."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _start(words: Sequence[str], kept: "set[subprocess.Popen[bytes]]", **options: Any) -> "subprocess.Popen[bytes]":

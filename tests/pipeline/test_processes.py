@@ -130,3 +130,20 @@ def test_a_program_dies_with_its_parent_where_it_asked_for_it(root):
     parent.kill()
     parent.communicate()
     assert until(lambda: not runs(pid))
+
+
+def test_an_interrupt_that_comes_where_nothing_can_be_raised_comes_again(root):
+    program = (
+        "import os, signal, sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from pipeline.processes import end_on_signals\n"
+        "class Finalised:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(0)\n"
+        "end_on_signals()\n"
+        "try:\n"
+        "    Finalised()\n"
+        "    time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    done = run([sys.executable, "-I", "-c", program, root], timeout=15)
+    assert done == Completed(130, b"", b"")
