@@ -169,7 +169,7 @@ def test_no_file_names_a_package_registry():
 
 def test_no_file_names_a_place_on_somebodys_machine():
     places = ["/" + "Users/", "py" + "env/", "/opt/" + "wheels"]
-    clone = re.escape(str(ROOT)).encode() + rb"(?![\w-])"  # a clone in /tmp/n is not named by /tmp/new
+    clone = re.escape(str(ROOT)).encode() + rb"(?![\w-])"  # not the beginning of a longer name
     home = rb"/home/(?!nonroot|app\b)[a-z][a-z0-9_-]*/"
     assert not found_in_files(re.compile(b"|".join([*(re.escape(place).encode() for place in places), clone, home])))
 
