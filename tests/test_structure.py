@@ -24,6 +24,8 @@ LAYERS = (
     "hash_locks",
     "lock_inputs",
     "indexes",
+    "debian",
+    "runtime",
     "image",
     "signing",
     "store",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.image.base_packages import Package
+from pipeline.debian.packages import Package
 from pipeline.image.debs import Deb, read_deb
 from pipeline.image.layer import Entry, Kind, Tree, file, folder, link
 

@@ -6,8 +6,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pipeline.debian.packages import Architecture
 from pipeline.image.base_layer import TUPLES
-from pipeline.image.base_packages import Architecture
 from pipeline.image.layer import Entry, Kind, Tree, file
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.processes import run

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.debian import base_lock
+from pipeline.debian.packages import Architecture, Package
 from pipeline.git import Snapshot, take_snapshot
 from pipeline.hash_locks import read_lock
-from pipeline.image import base_lock
 from pipeline.image.archive import PlatformImage, Written, write_archive
 from pipeline.image.base_layer import MERGED
-from pipeline.image.base_packages import Architecture, Package
 from pipeline.image.context import IGNORE, copied, ignore, read_context
 from pipeline.image.dockerfile import NAME, Recipe, read
 from pipeline.image.layer import Entry, Packed, Tree, folder, pack

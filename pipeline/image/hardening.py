@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.debian.control import stanzas
 from pipeline.image.archive import Archive, merge
-from pipeline.image.control import stanzas
 from pipeline.image.layer import Kind, Tree
 from pipeline.image.secrets import find_secrets, secrets_in_environment
 from pipeline.image.soundness import Flaw, flaws

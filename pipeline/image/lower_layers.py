@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.debian.base_lock import fetch_packages
+from pipeline.debian.packages import Architecture, BaseLock
 from pipeline.hash_locks import Locked
 from pipeline.image.archive import gunzip, read_tree
 from pipeline.image.base_layer import lay_out
-from pipeline.image.base_lock import fetch_packages
-from pipeline.image.base_packages import Architecture, BaseLock
 from pipeline.image.bytecode import compile_sources, host_architecture
 from pipeline.image.layer import Entry, Packed, Tree
 from pipeline.image.layer_cache import LayerCache

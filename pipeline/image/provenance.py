@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.image.base_packages import Package
+from pipeline.debian.packages import Package
 from pipeline.image.layer_cache import code_digest
 from pipeline.image.purls import debian_purl, wheel_purl
 from pipeline.image.wheels import Wheel

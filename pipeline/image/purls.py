@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from pipeline.image.base_packages import Package
+from pipeline.debian.packages import Package
 from pipeline.image.wheels import Wheel
 
 

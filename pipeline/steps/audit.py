@@ -22,8 +22,8 @@ from pipeline.advisories.osv import PUBLIC, Osv, Record
 from pipeline.advisories.pip_audit import PipAudit
 from pipeline.advisories.severity import ORDER
 from pipeline.advisories.survey import Survey, survey
+from pipeline.debian import base_lock
 from pipeline.hash_locks import read_lock
-from pipeline.image import base_lock
 from pipeline.image.purls import debian_purl
 from pipeline.image.wheels import LOCK
 from pipeline.indexes import index_base

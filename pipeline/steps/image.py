@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.image import base_lock
+from pipeline.debian import base_lock
 from pipeline.image.archive import Archive
 from pipeline.image.composer import Composed, compose
 from pipeline.image.hardening import Examination, examine, hardening_predicate

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline import indexes
+from pipeline.debian import base_lock
 from pipeline.files import write_atomic
 from pipeline.hash_locks import Locked, parse_lock, read_lock
-from pipeline.image import base_lock
 from pipeline.lock_inputs import read_inputs
 from pipeline.model.errors import Misuse, Refused
 from pipeline.model.outcome import Artifact, Outcome, Problem, Status

@@ -13,9 +13,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from pipeline.debian import base_lock
+from pipeline.debian.packages import Architecture, BaseLock
 from pipeline.hash_locks import Locked, read_lock
-from pipeline.image import base_lock
-from pipeline.image.base_packages import Architecture, BaseLock
 from pipeline.image.wheels import LOCK, fetch_wheels, for_image, marker_environment
 from pipeline.indexes import pip_environment
 from pipeline.model.errors import Refused

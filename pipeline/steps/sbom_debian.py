@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.image.base_packages import Package
-from pipeline.image.control import alternatives, stanzas
+from pipeline.debian.control import alternatives, stanzas
+from pipeline.debian.packages import Package
 from pipeline.image.debs import Deb, read_deb
 from pipeline.steps.sbom_licences import Licences, of_debian
 

@@ -16,17 +16,17 @@ from typing import Any
 from pipeline import processes
 from pipeline.files import locked
 from pipeline.image.archive import Archive, unpack_rootfs
-from pipeline.image.containers import HARDENING, LOG_BYTES, run_hardened
-from pipeline.image.engines import Engine, find_engine
-from pipeline.image.launch import read_launch
-from pipeline.image.probes import Check
-from pipeline.image.sandbox import run_in_namespaces, workplace
 from pipeline.model.digests import Digest
 from pipeline.model.documents import canonical_json
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.model.predicates import Descriptor, TestResult, dump
+from pipeline.runtime.containers import HARDENING, LOG_BYTES, run_hardened
+from pipeline.runtime.engines import Engine, find_engine
+from pipeline.runtime.launch import read_launch
+from pipeline.runtime.probes import Check
+from pipeline.runtime.sandbox import run_in_namespaces, workplace
 from pipeline.steps.job import Job
 
 MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.image import base_lock
+from pipeline.debian import base_lock
 from pipeline.image.composer import Composed, compose
 from pipeline.image.layer import file, link
 from pipeline.image.lower_layers import Workshop

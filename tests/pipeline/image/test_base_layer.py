@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
+from pipeline.debian.packages import Package
 from pipeline.image.base_layer import lay_out
-from pipeline.image.base_packages import Package
 from pipeline.image.layer import Kind, file, folder, link
 from tests.support.debian import make_deb
 

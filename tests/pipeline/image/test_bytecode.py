@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.image import base_lock, bytecode
+from pipeline.debian import base_lock
+from pipeline.image import bytecode
 from pipeline.image.archive import gunzip, read_tree
 from pipeline.image.base_layer import TUPLES
 from pipeline.image.bytecode import compile_sources, host_architecture

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from pipeline.image import base_lock
+from pipeline.debian import base_lock
 from pipeline.image.archive import gunzip, read_tree
 from pipeline.image.lower_layers import LowerLayers, Workshop
 from pipeline.image.wheels import Wheel

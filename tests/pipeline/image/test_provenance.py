@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.image import base_lock
+from pipeline.debian import base_lock
 from pipeline.image.provenance import LOCAL_BUILDER, build_provenance
 from pipeline.image.wheels import Wheel
 from pipeline.model.context import Context, Source, Tool

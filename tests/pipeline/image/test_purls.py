@@ -1,6 +1,6 @@
 from packageurl import PackageURL
 
-from pipeline.image import base_lock
+from pipeline.debian import base_lock
 from pipeline.image.purls import debian_purl, wheel_purl
 from pipeline.image.wheels import Wheel
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import indexes
+from pipeline.debian import base_lock
 from pipeline.hash_locks import parse_lock
-from pipeline.image import base_lock
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.model.outcome import Problem, Status
 from pipeline.steps import lock

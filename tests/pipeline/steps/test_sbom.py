@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.debian import base_lock
 from pipeline.hash_locks import read_lock
-from pipeline.image import base_lock
 from pipeline.model.context import Context
 from pipeline.model.errors import CannotEvaluate, Refused
 from pipeline.model.kinds import Kind

@@ -1,4 +1,4 @@
-from pipeline.image.base_packages import BaseLock
+from pipeline.debian.packages import BaseLock
 from pipeline.model.documents import canonical_json
 from pipeline.steps.sbom_debian import read_packages
 from tests.support.supplies import BASE_LOCK, PYTHON_DEB, TZDATA_DEB

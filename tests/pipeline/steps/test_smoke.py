@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from pipeline import processes
-from pipeline.image import containers
-from pipeline.image.engines import Engine, Search, connect, find_engine
-from pipeline.image.namespace import Report
-from pipeline.image.probes import Check
 from pipeline.model.context import Source
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind, kind_of
 from pipeline.model.outcome import Outcome, Status, StepRecord
 from pipeline.model.predicates import parse_predicate
+from pipeline.runtime import containers
+from pipeline.runtime.engines import Engine, Search, connect, find_engine
+from pipeline.runtime.namespace import Report
+from pipeline.runtime.probes import Check
 from pipeline.settings import Settings
 from pipeline.steps import smoke
 from pipeline.steps.job import Job

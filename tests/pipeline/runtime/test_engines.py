@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.image import engines
-from pipeline.image.engines import Engine, addresses, find_engine
+from pipeline.runtime import engines
+from pipeline.runtime.engines import Engine, addresses, find_engine
 
 
 class UnixServer(HTTPServer):

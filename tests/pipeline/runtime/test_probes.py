@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from pipeline.image.probes import CHECKS, Target, ask, ended, wait_healthy
+from pipeline.runtime.probes import CHECKS, Target, ask, ended, wait_healthy
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.files import read_limited, write_atomic
-from pipeline.image.base_packages import (
+from pipeline.debian.downloads import Wanted, fetch_all
+from pipeline.debian.mirrors import find_mirrors
+from pipeline.debian.packages import (
     ARCHITECTURES,
     LIST,
     LOCK,
@@ -17,10 +18,9 @@ from pipeline.image.base_packages import (
     PackageList,
     parse_list,
 )
-from pipeline.image.base_resolution import resolve_base
-from pipeline.image.downloads import Wanted, fetch_all
-from pipeline.image.mirrors import find_mirrors
-from pipeline.image.release import KEYS
+from pipeline.debian.release import KEYS
+from pipeline.debian.resolution import resolve_base
+from pipeline.files import read_limited, write_atomic
 from pipeline.model.documents import parse
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Misuse
 from pipeline.model.outcome import Problem

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from pipeline import processes
-from pipeline.image import sandbox
-from pipeline.image.launch import Launch
-from pipeline.image.namespace import Report
-from pipeline.image.probes import CHECKS
-from pipeline.image.sandbox import remove_tree, run_in_namespaces, workplace
 from pipeline.model.errors import CannotEvaluate
+from pipeline.runtime import sandbox
+from pipeline.runtime.launch import Launch
+from pipeline.runtime.namespace import Report
+from pipeline.runtime.probes import CHECKS
+from pipeline.runtime.sandbox import remove_tree, run_in_namespaces, workplace
 from tests.support.tiny_service import make_rootfs
 
 PORT = 8080
@@ -165,7 +165,7 @@ def test_what_the_service_started_ends_with_it(place):
 
 def test_a_killed_run_leaves_no_process_and_no_mount(place):
     program = (
-        "import sys; from pathlib import Path; from tests.pipeline.image.test_sandbox import start;"
+        "import sys; from pathlib import Path; from tests.pipeline.runtime.test_sandbox import start;"
         "from types import SimpleNamespace as N; f = Path(sys.argv[1]);"
         "start(N(folder=f, rootfs=f / 'rootfs', command=sys.argv[2:]), 'sick', start_seconds=60)"
     )
@@ -178,7 +178,7 @@ def test_a_killed_run_leaves_no_process_and_no_mount(place):
         process.send_signal(signal.SIGKILL)
         process.wait()
     wait_until(lambda: not running("/service.py 8080 sick"))
-    assert not running("pipeline.image.namespace")
+    assert not running("pipeline.runtime.namespace")
     assert Path("/proc/self/mounts").read_text() == mounts
 
 
@@ -186,7 +186,7 @@ def test_a_machine_without_user_namespaces_is_said_to_be_one(place, monkeypatch)
     """The limit of the namespace count is not ours to change, so a filter of unshare(2)'s answer stands for it."""
     program = (
         "import ctypes, sys; sys.path.insert(0, sys.argv[1])\n"
-        "import pipeline.image.linux as l, pipeline.image.namespace as n\n"
+        "import pipeline.runtime.linux as l, pipeline.runtime.namespace as n\n"
         "l._libc = type('L', (), {'unshare': lambda s, f: (ctypes.set_errno(1), -1)[1], 'prctl': l._libc.prctl})()\n"
         "n.main()"
     )
@@ -219,7 +219,7 @@ def test_folders_that_are_closed_to_their_owner_are_removed_and_links_not_follow
     (tmp_path / "kept").mkdir(mode=0o700)
     (closed / "link").symlink_to(tmp_path / "kept")
     closed.chmod(0)
-    command = [sys.executable, "-c", "import sys; from pathlib import Path; import pipeline.image.sandbox as s;"]
+    command = [sys.executable, "-c", "import sys; from pathlib import Path; import pipeline.runtime.sandbox as s;"]
     command[2] += "s.remove_tree(Path(sys.argv[1]))"
     subprocess.run([*command, str(tmp_path / "tree")], cwd=Path(__file__).parents[3], check=True)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]

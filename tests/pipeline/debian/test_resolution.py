@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.image.base_packages import PackageList
-from pipeline.image.base_resolution import choose, resolve_base
-from pipeline.image.mirrors import Mirrors
+from pipeline.debian.mirrors import Mirrors
+from pipeline.debian.packages import PackageList
+from pipeline.debian.resolution import choose, resolve_base
 from pipeline.model.errors import CannotEvaluate, Refused
 from tests.support.debian import NOW, DebianArchive, make_deb, served, write_keys
 

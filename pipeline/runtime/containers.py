@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.image.engines import Engine, connect
-from pipeline.image.probes import Check, Target, ask, ended, wait_healthy
 from pipeline.model.errors import CannotEvaluate
+from pipeline.runtime.engines import Engine, connect
+from pipeline.runtime.probes import Check, Target, ask, ended, wait_healthy
 
 if TYPE_CHECKING:
     from docker import DockerClient

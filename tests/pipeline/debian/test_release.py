@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.image.release import Release, Suite, load_keys, read_packages, read_release, suites_of, verify_signature
+from pipeline.debian.release import Release, Suite, load_keys, read_packages, read_release, suites_of, verify_signature
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
 from tests.support.debian import NOW, clear_sign, key, write_keys
 

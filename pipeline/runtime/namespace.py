@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline.image import linux
-from pipeline.image.linux import Impossible
-from pipeline.image.probes import Check, Target, ask, ended, wait_healthy
+from pipeline.runtime import linux
+from pipeline.runtime.linux import Impossible
+from pipeline.runtime.probes import Check, Target, ask, ended, wait_healthy
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
 MOUNT_POINTS = ("dev", "proc", "tmp")

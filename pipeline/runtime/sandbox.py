@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline import processes
-from pipeline.image.launch import Launch
-from pipeline.image.namespace import MOUNT_POINTS, Plan, Report
-from pipeline.image.probes import Check
 from pipeline.model.errors import CannotEvaluate
+from pipeline.runtime.launch import Launch
+from pipeline.runtime.namespace import MOUNT_POINTS, Plan, Report
+from pipeline.runtime.probes import Check
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.image.namespace import main; main()"
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.runtime.namespace import main; main()"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.image.base_packages import BaseLock, PackageList, parse_list
+from pipeline.debian.packages import BaseLock, PackageList, parse_list
 from pipeline.model.documents import validate
 from pipeline.model.errors import CannotEvaluate, Refused
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.image.launch import DEFAULT_PATH, read_launch
 from pipeline.model.errors import Refused
+from pipeline.runtime.launch import DEFAULT_PATH, read_launch
 
 
 def test_entrypoint_and_command_are_one_command_line():

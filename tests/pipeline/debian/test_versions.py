@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.image.versions import DebianVersion
+from pipeline.debian.versions import DebianVersion
 
 ASCENDING = ["0", "1.0~~", "1.0~~a", "1.0~", "1.0~rc1", "1.0", "1.0-0ubuntu", "1.0-1~deb13u1", "1.0-1", "1.0-1+b1"]
 ASCENDING += ["1.0-1+deb13u1", "1.0-1+deb13u10", "1.0a", "1.0+", "1.2", "1.10", "1:0.1", "2:0"]

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipeline.image.base_packages import ARCHITECTURES, LIST, Architecture, BaseLock, Package, PackageList, SuiteDate
-from pipeline.image.control import Stanza, alternatives
-from pipeline.image.downloads import fetch
-from pipeline.image.mirrors import Mirrors
-from pipeline.image.release import (
+from pipeline.debian.control import Stanza, alternatives
+from pipeline.debian.downloads import fetch
+from pipeline.debian.mirrors import Mirrors
+from pipeline.debian.packages import ARCHITECTURES, LIST, Architecture, BaseLock, Package, PackageList, SuiteDate
+from pipeline.debian.release import (
     MAX_PACKAGES,
     MAX_RELEASE,
     Release,
@@ -19,7 +19,7 @@ from pipeline.image.release import (
     suites_of,
     verify_signature,
 )
-from pipeline.image.versions import DebianVersion
+from pipeline.debian.versions import DebianVersion
 from pipeline.model.documents import validate
 from pipeline.model.errors import Refused
 

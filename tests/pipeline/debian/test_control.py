@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.image.control import alternatives, stanzas
+from pipeline.debian.control import alternatives, stanzas
 
 
 def test_paragraphs_are_read_with_their_continuations():

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from pipeline.image.mirrors import Mirrors, find_mirrors
+from pipeline.debian.mirrors import Mirrors, find_mirrors
 from pipeline.model.errors import Misuse
 from pipeline.settings import Base
 from tests.support.debian import NOW

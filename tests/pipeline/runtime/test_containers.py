@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.image.containers import DEFAULT_CAPABILITIES, SERVICE_USER, check_hardened, owner
+from pipeline.runtime.containers import DEFAULT_CAPABILITIES, SERVICE_USER, check_hardened, owner
 
 DOCKER: dict[str, Any] = {
     "HostConfig": {

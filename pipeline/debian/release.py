@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.image.control import Stanza, stanzas
+from pipeline.debian.control import Stanza, stanzas
 from pipeline.model.errors import CannotEvaluate, Refused
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.image import downloads
-from pipeline.image.downloads import Wanted, fetch, fetch_all
+from pipeline.debian import downloads
+from pipeline.debian.downloads import Wanted, fetch, fetch_all
 from pipeline.model.errors import CannotEvaluate
 from tests.support.loopback import Reply, loopback
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.image.control import stanzas
+from pipeline.debian.control import stanzas
 from pipeline.model.errors import Misuse
 from pipeline.processes import run
 from pipeline.settings import Base

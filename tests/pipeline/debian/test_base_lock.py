@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from pipeline.image import base_lock, mirrors
-from pipeline.image.base_packages import LIST, LOCK
+from pipeline.debian import base_lock, mirrors
+from pipeline.debian.packages import LIST, LOCK
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.settings import Base, load
 from tests.support.debian import NOW, DebianArchive, make_deb, served, write_keys
