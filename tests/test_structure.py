@@ -35,6 +35,7 @@ LAYERS = (
     "promotion",
     "report",
     "running",
+    "commands",
     "cli",
     "__main__",
 )
