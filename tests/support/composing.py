@@ -14,6 +14,7 @@ from pipeline.settings import Settings, load
 from pipeline.source import read_source
 from pipeline.steps.job import Job
 from tests.support.debian import NOW, DebianArchive, make_deb, served, write_keys
+from tests.support.jobs import SETTINGS as SMALL_SERVICE
 from tests.support.repositories import commit_all, make_repository
 from tests.support.wheelhouse import make_pip, make_wheel
 
@@ -27,19 +28,13 @@ USER 65532:65532
 EXPOSE 8000
 ENTRYPOINT ["/usr/bin/python3", "-I", "/app/service/__main__.py"]
 """
-SETTINGS = """\
-[app]
-name = "service"
-version = "1.0.0"
-directory = "service"
-tests = "tests/service"
-port = 8000
-health = "/healthz"
-[image]
-platforms = ["linux/amd64"]
+SETTINGS = (
+    SMALL_SERVICE
+    + """\
 [base]
 mirror = "{mirror}"
 """
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pipeline.model.kinds import SHAPES, Kind
 from pipeline.model.statement import make_statement
 from pipeline.report.reading import read_run
 from pipeline.report.run import Run
-from pipeline.settings import Settings
+from tests.support.evidence import SETTINGS
 
 IMAGE = Digest.of(b"the image")
 STARTED = 1_790_000_000
@@ -26,20 +26,6 @@ TIME = "2026-09-21T14:13:40Z"
 ENVIRONMENTS = (b"development", b"staging", b"production")
 SIGNER = "pipeline@gatehouse.localhost"
 ISSUER = "http://127.0.0.1:45678/oidc"
-
-SETTINGS = Settings.model_validate(
-    {
-        "app": {
-            "name": "noticeboard",
-            "version": "0.1.0",
-            "directory": "sample_app",
-            "tests": "tests/sample_app",
-            "port": 8888,
-            "health": "/healthz",
-        },
-        "image": {"platforms": ["linux/amd64"]},
-    }
-)
 
 CONTEXT: dict[str, Any] = {
     "source": {
