@@ -58,6 +58,7 @@ class App(Document):
 class Image(Document):
     builder: Literal["composer", "engine"] = "composer"
     platforms: Annotated[list[Literal["linux/amd64", "linux/arm64"]], Field(min_length=1, max_length=2)]
+    byte_code: bool = True
 
 
 class Base(Document):

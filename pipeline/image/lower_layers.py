@@ -34,10 +34,13 @@ class Workshop:
 
 
 class LowerLayers:
-    """Base and dependencies of one architecture."""
+    """Base and dependencies of one architecture; without ``byte_code`` they are smaller and start more slowly."""
 
-    def __init__(self, shop: Workshop, settings: Base, lock: BaseLock, architecture: Architecture) -> None:
+    def __init__(
+        self, shop: Workshop, settings: Base, lock: BaseLock, architecture: Architecture, *, byte_code: bool = True
+    ) -> None:
         self.architecture = architecture
+        self._byte_code = byte_code
         self._shop = shop
         self._settings = settings
         self._lock = lock
@@ -57,11 +60,11 @@ class LowerLayers:
         )
 
     def base(self) -> Packed:
-        """The locked Debian packages with byte code; raises Misuse and CannotEvaluate (``base.*``, ``download.*``)."""
+        """The locked Debian packages; raises Misuse and CannotEvaluate (``base.*``, ``download.*``)."""
         return self._base_of(self.architecture)
 
     def dependencies(self, wheels: Mapping[Wheel, Path]) -> Packed:
-        """The wheels with byte code; raises Refused and CannotEvaluate (``wheel.*``).
+        """The wheels; raises Refused and CannotEvaluate (``wheel.*``).
 
         The layer carries the time of the newest file in them: a function of the lock alone, like the base's.
         """
@@ -78,19 +81,20 @@ class LowerLayers:
             return found
         unpacked = [read_wheel(path) for _, path in sorted(wheels.items(), key=lambda item: item[0].filename)]
         time = max((wheel.time for wheel in unpacked), default=self._lock.time)
-        return self._layers.get_or_make(key, lambda: self._with_byte_code(self._installed(unpacked)), time=time)
+        return self._layers.get_or_make(key, lambda: self._compiled(self._installed(unpacked)), time=time)
 
     def _base_key(self, architecture: Architecture) -> str:
         digests = [package.sha256 for package in self._lock.packages[architecture]]
-        return self._layers.key({"base": architecture, "packages": digests, "time": self._lock.time})
+        base = {"base": architecture, "packages": digests, "time": self._lock.time, "byte_code": self._byte_code}
+        return self._layers.key(base)
 
     def _base_of(self, architecture: Architecture) -> Packed:
         def make() -> Tree:
             tree = self._packages(architecture)
-            self._shop.say(f"compiling the standard library for {architecture}")
-            if architecture == host_architecture():
-                return tree | compile_sources(tree, tree, python=self._python)
-            return self._with_byte_code(tree)
+            if not self._byte_code or architecture != host_architecture():
+                return self._compiled(tree)
+            self._shop.say("compiling the standard library")
+            return tree | compile_sources(tree, tree, python=self._python)
 
         return self._layers.get_or_make(self._base_key(architecture), make, time=self._lock.time)
 
@@ -115,8 +119,10 @@ class LowerLayers:
             tree |= placed
         return tree
 
-    def _with_byte_code(self, tree: Tree) -> Tree:
-        """Compiled by the host's base, whose own byte code serves wherever a source is the same."""
+    def _compiled(self, tree: Tree) -> Tree:
+        """With the host's base's byte code, its own wherever a source is the same; as it is where none is wanted."""
+        if not self._byte_code:
+            return tree
         system = read_tree(gunzip(self._base_of(host_architecture()).content))
         codes = {path: _code_of(path, self._python) for path in tree if path.endswith(".py")}
         ready = {

@@ -35,7 +35,7 @@ def build_provenance(
             "platforms": sorted(settings.image.platforms),
             "source": f"{context.source.uri}@{context.source.commit}",
         },
-        internalParameters={"version": settings.app.version},
+        internalParameters={"byte_code": settings.image.byte_code, "version": settings.app.version},
         resolvedDependencies=[
             _source(context),
             *_locks(context),

@@ -61,3 +61,12 @@ def test_a_base_whose_python_does_not_run_compiles_nothing_and_says_so(layers, t
         layers.dependencies(dict([wheel(tmp_path / "w", {"thing/a.py": b"a = 1\n"})]))
     assert refused.value.code == "image.bytecode"
     assert "got no ld-linux in the base" in refused.value.message
+
+
+def test_without_byte_code_there_are_only_the_sources(tmp_path):
+    with site(tmp_path) as made:
+        shop = Workshop(root=made.root, cache=tmp_path / "cache", pip=made.pip)
+        lock = base_lock.load(made.root)
+        plain = LowerLayers(shop, made.settings.base, lock, "amd64", byte_code=False)
+        found = tree(plain.dependencies(dict([wheel(tmp_path / "w", {"thing/a.py": b"a = 1\n"})])))
+    assert [path for path in found if "/thing/" in path] == ["usr/local/lib/python3.13/dist-packages/thing/a.py"]
