@@ -55,9 +55,7 @@ def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -
     packages: dict[str, list[Package]] = {}
     wheels: dict[str, list[Wheel]] = {}
     for platform in sorted(settings.image.platforms):
-        build = LowerLayers(
-            shop, settings.base, lock, _architecture(platform), byte_code=settings.image.byte_code
-        )
+        build = LowerLayers(shop, settings.base, lock, _architecture(platform), byte_code=settings.image.byte_code)
         chosen = build.fetch(locked)
         layers = [build.base(), build.dependencies(chosen), pack(_app_tree(recipe, app), time=source.committed)]
         config = image_config(platform, recipe, layers, settings=settings, source=source)
