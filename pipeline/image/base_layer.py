@@ -19,7 +19,7 @@ TUPLES = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 # What a running Python service has no use for: programs, documentation but its copyright files, configuration of
 # programs that are absent, and modules whose libraries are left out in base.in.
 _LEFT_OUT = re.compile(
-    r"usr/share/(?:doc/(?!.*/copyright$)|(?:man|locale|lintian|info|bash-completion|pixmaps|debconf|base-files|python3"
+    r"usr/share/(?:doc/[^/]+/(?!copyright$)|(?:man|locale|lintian|info|bash-completion|pixmaps|debconf|base-files|python3"
     r"|menu|doc-base|gcc|gdb|binfmts|applications)/)"
     r"|usr/s?bin/(?!python3)"
     r"|etc/(?:cron|logrotate|alternatives|apt|dpkg|update-motd|init\.d|default|profile|skel|mke2fs|opt|ca-certificates)"

@@ -47,6 +47,17 @@ def test_what_a_service_needs_stays_and_the_rest_does_not(laid_out):
     assert not {"usr/share/doc/libx/changelog.gz", "usr/share/man/man1/x.1.gz", "usr/bin/xtool"} & tree.keys()
 
 
+def test_a_package_that_shares_anothers_licence_keeps_the_link_to_it(laid_out):
+    tree = laid_out(
+        libx={"usr/share/doc/libx/copyright": file(b"licence"), "usr/share/doc/libx/examples/copyright": file(b"no")},
+        liby={"usr/share/doc/liby": link("libx")},
+    )
+    assert [path for path in tree if path.startswith("usr/share/doc/")] == [
+        "usr/share/doc/libx/copyright",
+        "usr/share/doc/liby",
+    ]
+
+
 def test_an_unmerged_path_is_found_where_the_loader_looks(laid_out):
     tree = laid_out(libx={"lib": folder(), "lib/libx.so.1": file(b"x")})
     assert tree["usr/lib/libx.so.1"].content == b"x"

@@ -11,7 +11,7 @@ from pipeline.image.base_layer import TUPLES
 from pipeline.image.bytecode import compile_sources, host_architecture
 from pipeline.image.layer import file
 from pipeline.image.lower_layers import LowerLayers, Workshop
-from pipeline.image.soundness import flaws
+from pipeline.image.soundness import flaws, resolve
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.settings import load
 
@@ -70,6 +70,13 @@ def real_base(root, tmp_path_factory):
 class TestTheRealBase:
     def test_it_has_no_flaws(self, real_base):
         assert flaws(real_base) == []
+
+    def test_every_package_has_its_licence(self, real_base):
+        status = "var/lib/dpkg/status.d/"
+        packages = [path.removeprefix(status) for path in real_base if path.startswith(status)]
+        names = [name for name in packages if not name.endswith(".md5sums")]
+        assert len(names) > 20
+        assert [name for name in names if not resolve(real_base, f"usr/share/doc/{name}/copyright")] == []
 
     def test_its_size_is_small(self, real_base):
         code = sum(len(entry.content) for path, entry in real_base.items() if path.endswith(".pyc"))
