@@ -10,7 +10,7 @@ from pipeline.gate.signers import LOCAL_ROOT
 from pipeline.model.digests import Digest
 from pipeline.model.errors import GatehouseError
 from pipeline.store.documents import malformed, read_descriptor, read_object
-from pipeline.store.interface import INDEXES, Descriptor, Store
+from pipeline.store.interface import INDEXES, Descriptor, Readable
 from pipeline.store.referrers import Attached, attached_bundles
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _ROOT_FILE = re.compile(r"sigstore-([a-z0-9]+(?:-[a-z0-9]+)*)\.json")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?")
 
 
-def read_image(store: Store, reference: str) -> tuple[Descriptor, ImageFacts]:
+def read_image(store: Readable, reference: str) -> tuple[Descriptor, ImageFacts]:
     """Step 1: what ``reference`` is now, and its platform manifests. Raises CannotEvaluate, Refused (``store.*``)."""
     image = store.resolve(reference)
     manifest = read_object(store.manifest(image.digest), what=f"image {image.digest}")
@@ -35,7 +35,7 @@ def read_image(store: Store, reference: str) -> tuple[Descriptor, ImageFacts]:
     return image, ImageFacts(digest=image.digest, platforms={platform: image.digest}, labels=_labels(config))
 
 
-def _config(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
+def _config(store: Readable, manifest: dict[str, Any]) -> dict[str, Any]:
     config = read_descriptor(manifest.get("config"), what="image config")
     return read_object(store.blob(config.digest), what="image config")
 
@@ -83,7 +83,7 @@ def load_roots(state: Path, policies: Path) -> "dict[str, TrustedRoot]":
     return {LOCAL_ROOT: load_trusted_root(own), **roots} if own.is_file() else roots
 
 
-def gather(store: Store, image: ImageFacts, roots: "Mapping[str, TrustedRoot]") -> tuple[Evidence, ...]:
+def gather(store: Readable, image: ImageFacts, roots: "Mapping[str, TrustedRoot]") -> tuple[Evidence, ...]:
     """Every bundle on the image, verified and read. Raises CannotEvaluate, Refused where the store does."""
     return examine((found.bundle for found in _sorted(attached_bundles(store, image.digest))), image, roots)
 

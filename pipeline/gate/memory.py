@@ -14,7 +14,7 @@ from pipeline.model.context import Sha256Hex
 from pipeline.model.digests import Digest
 from pipeline.model.documents import Document, canonical_json, parse
 from pipeline.model.errors import CannotEvaluate
-from pipeline.store.interface import Store
+from pipeline.store.interface import Readable
 
 
 class Head(Document):
@@ -34,12 +34,12 @@ class Seen(Document):
     heads: dict[str, Head] = Field(default_factory=dict)
 
 
-def recall(state: Path, store: Store, image: Digest) -> Memory:
+def recall(state: Path, store: Readable, image: Digest) -> Memory:
     """What this verifier has seen of an image in a store; raises CannotEvaluate (``memory.unreadable``)."""
     return Memory(sequences=_read(state).sequences.get(store.address, {}).get(image.hex, {}))
 
 
-def remember(state: Path, store: Store, judgement: Judgement) -> None:
+def remember(state: Path, store: Readable, judgement: Judgement) -> None:
     """Keep the highest accepted evidence lists."""
     with locked(state / "locks" / "memory.lock"):
         seen = _read(state)

@@ -45,7 +45,7 @@ class Descriptor:
         return document
 
 
-class Store(Protocol):
+class Readable(Protocol):
     """Content by digest, tags, and referrers. Every read is checked against its digest.
 
     Methods raise CannotEvaluate (``store.*``, ``registry.*``) where the store cannot answer, and Refused
@@ -69,6 +69,19 @@ class Store(Protocol):
 
     def has_blob(self, digest: Digest) -> bool: ...
 
+    def referrers(self, digest: Digest) -> list[Descriptor]:
+        """Manifests whose ``subject`` is ``digest``: each was opened, in the order in which they were listed."""
+
+    def listed(self, digest: Digest) -> list[Digest] | None:
+        """What the store itself says refers to ``digest`` (the referrers API); None where it has no such answer."""
+
+    def tags(self) -> list[str]:
+        """Every tag, sorted, the fallback tags of referrers among them."""
+
+
+class Store(Readable, Protocol):
+    """What can be written to as well."""
+
     def put_blob(self, content: bytes) -> Descriptor: ...
 
     def put_file(self, file: BinaryIO, descriptor: Descriptor) -> None:
@@ -77,12 +90,6 @@ class Store(Protocol):
     def put_manifest(self, content: bytes, media_type: str, tag: str | None = None) -> Descriptor: ...
 
     def tag(self, name: str, descriptor: Descriptor) -> None: ...
-
-    def referrers(self, digest: Digest) -> list[Descriptor]:
-        """Manifests whose ``subject`` is ``digest``: each was opened, in the order in which they were listed."""
-
-    def listed(self, digest: Digest) -> list[Digest] | None:
-        """What the store itself says refers to ``digest`` (the referrers API); None where it has no such answer."""
 
     def serialised(self) -> contextlib.AbstractContextManager[None]:
         """Keeps other processes of this machine from attaching at the same time."""

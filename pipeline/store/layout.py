@@ -83,6 +83,9 @@ class OciLayout:
         del digest  # find_referrers reads each one's subject
         return unique(entry.digest for entry in self._entries() if REF_NAME not in entry.annotations)
 
+    def tags(self) -> list[str]:
+        return sorted(entry.annotations[REF_NAME] for entry in self._entries() if REF_NAME in entry.annotations)
+
     # Writing
 
     def put_blob(self, content: bytes) -> Descriptor:

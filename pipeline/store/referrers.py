@@ -17,7 +17,7 @@ from pipeline.model.documents import canonical_json, parse_json
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import BUNDLE_MEDIA_TYPE
 from pipeline.store.documents import artifact_type_of, malformed, read_descriptor, read_descriptors, read_object
-from pipeline.store.interface import EMPTY, INDEX, MANIFEST, MAX_BUNDLE, Descriptor, Store, too_large, unique
+from pipeline.store.interface import EMPTY, INDEX, MANIFEST, MAX_BUNDLE, Descriptor, Readable, Store, too_large, unique
 
 #: Admission controllers stop at 50 referrers (Kyverno): people hear of it before.
 WARN_AT = 40
@@ -177,7 +177,7 @@ def _names(entries: list[dict[str, Any]], referrer: Descriptor) -> bool:
     return any(entry["digest"] == str(referrer.digest) for entry in entries)
 
 
-def _fallback(store: Store, image: Digest) -> list[dict[str, Any]]:
+def _fallback(store: Readable, image: Digest) -> list[dict[str, Any]]:
     """The entries of the fallback tag's index as they stand, so that other writers' fields survive."""
     try:
         found = store.resolve(fallback_tag(image))
@@ -191,7 +191,7 @@ def _fallback(store: Store, image: Digest) -> list[dict[str, Any]]:
     return list(document["manifests"])
 
 
-def find_referrers(store: Store, image: Digest) -> list[Descriptor]:
+def find_referrers(store: Readable, image: Digest) -> list[Descriptor]:
     """API and fallback tag united, each manifest opened: the body of every store's ``referrers``."""
     fallback = [Digest.parse(entry["digest"]) for entry in _fallback(store, image)]
     candidates = unique([*(store.listed(image) or []), *fallback])
@@ -209,7 +209,7 @@ def _too_many(image: Digest, what: str, got: object) -> CannotEvaluate:
     )
 
 
-def _open_referrer(store: Store, image: Digest, candidate: Digest) -> Descriptor | None:
+def _open_referrer(store: Readable, image: Digest, candidate: Digest) -> Descriptor | None:
     """The referrer as its own manifest describes it, None where it speaks of something else."""
     content = store.manifest(candidate)
     what = f"referrer {candidate}"
@@ -224,7 +224,7 @@ def _open_referrer(store: Store, image: Digest, candidate: Digest) -> Descriptor
     return Descriptor(media_type, candidate, len(content), artifact_type_of(document), annotations)
 
 
-def attached_bundles(store: Store, image: Digest) -> list[Attached]:
+def attached_bundles(store: Readable, image: Digest) -> list[Attached]:
     """Every bundle v0.3 on ``image``, whatever its manifest claims to be: a layer's own media type counts.
 
     The bundles are unverified bytes of at most ``MAX_BUNDLE``, each once. Raises CannotEvaluate
@@ -245,7 +245,7 @@ def attached_bundles(store: Store, image: Digest) -> list[Attached]:
     return list(found.values())
 
 
-def _bundle_layers(store: Store, referrer: Descriptor) -> list[Descriptor]:
+def _bundle_layers(store: Readable, referrer: Descriptor) -> list[Descriptor]:
     what = f"referrer {referrer.digest}"
     document = read_object(store.manifest(referrer.digest), what=what)
     if not isinstance(document.get("layers"), list):

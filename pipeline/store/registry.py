@@ -121,17 +121,21 @@ class Registry:
 
     def listed(self, digest: Digest) -> list[Digest] | None:
         """The referrers API, every page of it; None for a registry without (404, and 405 of some proxies)."""
-        url, found = f"{self._base}/referrers/{digest}", list[Digest]()
-        for _ in range(_MAX_PAGES):
-            answer = self._transport.send("GET", url, expect=(200, 404, 405), headers={"Accept": INDEX})
+        found = list[Digest]()
+        for answer in self._pages(f"{self._base}/referrers/{digest}", (200, 404, 405), "referrers", INDEX):
             if answer.status != 200:
                 return None
             found += self._page(answer)
-            following = _next_page(answer.headers.get("Link", ""))
-            if following is None:
-                return unique(found)
-            url = self._transport.absolute(url, following)
-        raise self._transport.garbage(f"more than {_MAX_PAGES} pages of referrers", "an end")
+        return unique(found)
+
+    def tags(self) -> list[str]:
+        """Every page of the tags (distribution specification, "Listing Tags"); none where nothing was pushed yet."""
+        found = set[str]()
+        for answer in self._pages(f"{self._base}/tags/list?n=1000", (200, 404), "tags", "application/json"):
+            if answer.status == 404:
+                return []
+            found.update(self._tags(answer))
+        return sorted(found)
 
     # Writing
 
@@ -195,6 +199,24 @@ class Registry:
         except CannotEvaluate as error:
             raise self._transport.garbage("a manifest that is no JSON object", "a manifest") from error
         return Descriptor(media_type_of(document, told, what=what), digest, len(content))
+
+    def _pages(self, url: str, expect: tuple[int, ...], what: str, accept: str) -> Iterator[Answer]:
+        """Each answer of a list that comes in pages."""
+        for _ in range(_MAX_PAGES):
+            answer = self._transport.send("GET", url, expect=expect, headers={"Accept": accept})
+            yield answer
+            following = _next_page(answer.headers.get("Link", ""))
+            if following is None:
+                return
+            url = self._transport.absolute(url, following)
+        raise self._transport.garbage(f"more than {_MAX_PAGES} pages of {what}", "an end")
+
+    def _tags(self, answer: Answer) -> list[str]:
+        try:
+            tags = read_object(answer.content, what="tags").get("tags") or []
+            return [check_tag(str(name)) for name in tags]
+        except (CannotEvaluate, Misuse, TypeError) as error:
+            raise self._transport.garbage(f"tags: {str(error)[:120]}", "a list of tags") from error
 
     def _page(self, answer: Answer) -> list[Digest]:
         try:

@@ -32,6 +32,13 @@ def test_a_folder_that_is_not_there_holds_nothing(layout):
     assert not layout._path.exists()
 
 
+def test_its_tags_are_listed(layout, archive):
+    assert layout.tags() == []
+    push_archive(archive, layout, "2.0")
+    push_archive(archive, layout, "1.0")
+    assert layout.tags() == ["1.0", "2.0"]
+
+
 def test_a_changed_blob_is_refused(layout):
     stored = layout.put_blob(b"content")
     blob_path(layout, stored.digest).write_bytes(b"CONTENT")

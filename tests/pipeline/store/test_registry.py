@@ -113,6 +113,27 @@ def test_referrers_that_are_no_index_are_garbage(body):
     assert garbage.value.code == "registry.garbage"
 
 
+def test_every_page_of_the_tags_is_read():
+    more = {"Link": '</v2/team/app/tags/list?last=b>; rel="next"'}
+    pages = [Reply(200, b'{"name": "team/app", "tags": ["b", "a"]}', more), Reply(200, b'{"tags": ["c", "a"]}')]
+    with serve(GET=pages) as server:
+        assert registry(server).tags() == ["a", "b", "c"]
+    assert server.requests[1].path == "/v2/team/app/tags/list?last=b"
+
+
+@pytest.mark.parametrize("answer", [Reply(404), Reply(200, b'{"name": "team/app", "tags": null}')])
+def test_a_repository_without_a_tag_has_none(answer):
+    with serve(GET=[answer]) as server:
+        assert registry(server).tags() == []
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"tags": 1}', b'{"tags": ["../up"]}', b'{"tags": [[]]}'])
+def test_tags_that_are_none_are_garbage(body):
+    with serve(GET=[Reply(200, body)]) as server, pytest.raises(CannotEvaluate) as garbage:
+        registry(server).tags()
+    assert garbage.value.code == "registry.garbage"
+
+
 UPLOAD = Reply(202, headers={"Location": "/upload?_state=1"})
 
 
