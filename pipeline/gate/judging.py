@@ -12,7 +12,7 @@ from pipeline.gate.agreement import (
 )
 from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, Piece
 from pipeline.gate.judgement import Finding, Judgement
-from pipeline.gate.levels import levels
+from pipeline.gate.levels import FAILED, Standings, levels
 from pipeline.gate.listing import Listing, list_findings, read_listing
 from pipeline.gate.policy import Environment, Policy
 from pipeline.gate.rules import View
@@ -79,10 +79,16 @@ def judge(
         time=now,
         refusals=tuple(dict.fromkeys(refusals)),
         warnings=tuple(dict.fromkeys([*soft, *ignored_strangers, *ignored_damaged, *_many(evidence)])),
-        levels=levels(standing.accepted, passed=not refusals),
+        levels=(FAILED,) if refusals else levels(_counted(image, standing, listing, soft), policy, here),
         inputs=tuple(one.as_input() for one in inputs),
         sequences=read_listing(piece for piece in standing.accepted if piece.kind == Kind.EVIDENCE_LIST).sequences,
     )
+
+
+def _counted(image: ImageFacts, standing: Standing, listing: Listing, noted: Sequence[Finding]) -> Standings:
+    """What levels are computed from: what only a superseded list names says nothing more."""
+    current = [piece for piece in standing.accepted if piece.digest in listing.present]
+    return Standings(image=image, pieces=_newest_vulnerabilities(current), noted=noted)
 
 
 def _newest_vulnerabilities(pieces: Iterable[Piece]) -> list[Piece]:

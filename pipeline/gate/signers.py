@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from pipeline.gate.identity import Verified
 from pipeline.model.documents import Document
@@ -52,6 +52,17 @@ class GithubSigner(Document):
     triggers: Annotated[tuple[Text, ...], Field(min_length=1)]
     runner: Literal["github-hosted", "self-hosted"] = "github-hosted"
     digests: tuple[GitDigest, ...] = ()
+    builder: Annotated[str, StringConstraints(max_length=300)] = ""
+    """The builder that this workflow is, as its provenance names it: it builds where no step of the build can sign.
+
+    Empty: it signs what other jobs hand to it, which is no more than build level 2 (SLSA v1.2).
+    """
+
+    @model_validator(mode="after")
+    def _is_reviewed_where_it_builds(self) -> "GithubSigner":
+        if self.builder and not self.digests:
+            raise ValueError("should name the reviewed digests of a workflow that is a builder")
+        return self
 
     def differences(self, signed: Verified, repository: str) -> list[str]:
         """As ExactSigner's; ``repository`` is the policy's, ``owner/name``."""

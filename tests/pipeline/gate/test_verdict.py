@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from pipeline.gate.levels import OWN
 from pipeline.gate.verdict import same_verdict, verdict_predicate, verdict_statement
 from pipeline.model.kinds import Kind
 from pipeline.model.predicates import VerdictPredicate, dump, parse_predicate
@@ -17,7 +18,7 @@ def test_a_passed_verdict_names_image_policy_levels_and_every_input(judged, poli
     assert predicate["resourceUri"] == f"pkg:oci/noticeboard@sha256%3A{'1' * 64}"
     assert predicate["policy"] == {"uri": "urn:gatehouse:policy:development", "digest": {"sha256": policy.digest}}
     assert predicate["timeVerified"] == "2026-11-20T12:00:00Z"
-    assert predicate["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
+    assert predicate["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1", *OWN]
     digests = {one["digest"]["sha256"] for one in predicate["inputAttestations"]}
     assert digests == {one.digest for one in made.values()}
 
