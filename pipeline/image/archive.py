@@ -258,10 +258,11 @@ def _entry(trees: Sequence[Tree], opened: tarfile.TarFile, member: tarfile.TarIn
     mode = member.mode & 0o7777
     if any(name.startswith("SCHILY.xattr.security.") for name in member.pax_headers):
         raise ValueError(f"{member.name}, which has security attributes (file capabilities)")
+    owner, group = member.uid, None if member.gid == member.uid else member.gid
     if member.isdir():
-        return Entry(Kind.FOLDER, mode, owner=member.uid)
+        return Entry(Kind.FOLDER, mode, owner=owner, group=group)
     if member.issym():
-        return Entry(Kind.LINK, 0o777, target=member.linkname, owner=member.uid)
+        return Entry(Kind.LINK, 0o777, target=member.linkname, owner=owner, group=group)
     if member.islnk():
         target = member.linkname.removeprefix("./")
         found = [tree[target] for tree in trees if target in tree]
@@ -269,7 +270,7 @@ def _entry(trees: Sequence[Tree], opened: tarfile.TarFile, member: tarfile.TarIn
             raise ValueError(f"{member.name}, a hard link to nothing")
         return found[-1]
     if member.isfile() and (body := opened.extractfile(member)):
-        return Entry(Kind.FILE, mode, body.read(), owner=member.uid)
+        return Entry(Kind.FILE, mode, body.read(), owner=owner, group=group)
     raise ValueError(f"{member.name}, which is a device or pipe")
 
 

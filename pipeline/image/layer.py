@@ -33,7 +33,9 @@ class Entry:
     content: bytes = b""
     target: str = ""
     owner: int = 0
-    """User and group number alike."""
+    """The user's number, and the group's where that is not another."""
+    group: int | None = None
+    """The group's number, None where it is the owner's."""
 
 
 Tree = Mapping[str, Entry]
@@ -118,6 +120,7 @@ def _header(path: str, entry: Entry, time: int) -> tarfile.TarInfo:
     header.mode = entry.mode
     header.size = len(entry.content)
     header.linkname = entry.target
-    header.uid = header.gid = entry.owner
+    header.uid = entry.owner
+    header.gid = entry.owner if entry.group is None else entry.group
     header.mtime = time
     return header

@@ -67,3 +67,11 @@ def test_what_is_packed_is_read_back(tree):
     read = read_tree(tar(leaves, time=0))
     assert {path: entry for path, entry in read.items() if entry.kind is not Kind.FOLDER} == leaves
     assert all(entry == Entry(Kind.FOLDER, 0o755) for entry in read.values() if entry.kind is Kind.FOLDER)
+
+
+def test_a_group_of_its_own_is_packed_and_read_again():
+    tree = {"data": Entry(Kind.FOLDER, 0o750, owner=1000, group=2000), "x": Entry(Kind.FILE, owner=1000)}
+    plain = tar(tree, time=0)
+    with tarfile.open(fileobj=io.BytesIO(plain)) as opened:
+        assert [(member.uid, member.gid) for member in opened] == [(1000, 2000), (1000, 1000)]
+    assert read_tree(plain) == tree
