@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from pipeline.files import read_limited
 from pipeline.gate.rules import Code, CompiledRule, Rule, View, compile_rule, holds
-from pipeline.gate.signers import LOCAL_ROOT, ExactSigner, GithubSigner, Repository, Signer
+from pipeline.gate.signers import LOCAL_ROOT, AnySigner, PersonSigner, Ref, Repository, Signer
 from pipeline.model.documents import Document, canonical_json
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import LISTED, Kind
@@ -69,7 +69,8 @@ class EnvironmentSigners(Document):
     kinds: dict[Kind, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(default_factory=dict)
 
     def of(self, kind: Kind) -> tuple[str, ...]:
-        return self.kinds.get(kind, self.default)
+        # Nobody grants because they may sign something else.
+        return self.kinds.get(kind, () if kind is Kind.GRANT else self.default)
 
 
 class Environment(Document):
@@ -91,12 +92,24 @@ class Environment(Document):
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.limits.items()}
 
 
+class Succession(Document):
+    """What may follow what runs: a higher version on a commit that descends from it, except where this says more."""
+
+    unordered: tuple[Name, ...] = ()
+    """Environments in which anything may follow anything: the first one at most."""
+    hotfix: tuple[Ref, ...] = ()
+    """Branches whose releases need not descend from what runs; their version has to be higher all the same."""
+    grant_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """How long a grant may live."""
+
+
 class EnvironmentsFile(Document):
     """``policies/environments.toml``. ``environment`` is in the order of promotion."""
 
     repository: Repository
     """``owner/name`` whose workflows may sign; empty: not set yet, and no workflow may."""
     signer: Annotated[dict[Name, Signer], Field(min_length=1)]
+    promotion: Succession = Field(default_factory=Succession)
     environment: Annotated[tuple[Environment, ...], Field(min_length=1)]
 
 
@@ -112,7 +125,8 @@ class Policy:
 
     digest: str
     repository: str
-    signers: dict[str, ExactSigner | GithubSigner]
+    signers: dict[str, AnySigner]
+    succession: Succession
     environments: tuple[Environment, ...]
     rules: tuple[CompiledRule, ...]
 
@@ -134,7 +148,7 @@ class Policy:
         place = names.index(self.environment(name).name)
         return names[place - 1] if place else None
 
-    def signers_of(self, environment: Environment, kind: Kind) -> tuple[ExactSigner | GithubSigner, ...]:
+    def signers_of(self, environment: Environment, kind: Kind) -> tuple[AnySigner, ...]:
         return tuple(self.signers[name] for name in environment.signers.of(kind))
 
 
@@ -156,6 +170,7 @@ def _compiled(environments_content: bytes, rules_content: bytes) -> Policy:
         digest="",
         repository=environments.repository,
         signers=dict(environments.signer),
+        succession=environments.promotion,
         environments=environments.environment,
         rules=compiled,
     )
@@ -212,6 +227,9 @@ def _contradictions(file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator
     for environment in file.environment[1:]:
         if LOCAL_ROOT in environment.roots:
             yield f"environment {environment.name}: root {LOCAL_ROOT} counts in the first environment alone"
+    for name in file.promotion.unordered:
+        if name != names[0]:
+            yield f"promotion: {name} cannot be unordered, as it is not the first environment"
 
 
 def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator[str]:
@@ -221,6 +239,7 @@ def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule
     for name in sorted(wanted & set(file.signer)):
         if file.signer[name].root not in environment.roots:
             yield f"{here}: signer {name} is of root {file.signer[name].root}, which does not count there"
+    yield from _misplaced_persons(environment, file)
     yield from (f"{here}: {kind} cannot be required" for kind in environment.required if kind not in LISTED)
     refusing = [rule for rule in rules if _applies(rule, environment) and rule.id not in environment.warns]
     covered = {kind for rule in refusing for kind in rule.kinds}
@@ -231,6 +250,16 @@ def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule
     needed = {name for rule in rules if _applies(rule, environment) for name in rule.limits}
     yield from (f"{here}: limit {name} is missing" for name in sorted(needed - set(environment.limits)))
     yield from (f"{here}: no rule looks at limit {name}" for name in sorted(set(environment.limits) - needed))
+
+
+def _misplaced_persons(environment: Environment, file: EnvironmentsFile) -> Iterator[str]:
+    """Persons grant and do nothing else, and nobody but a person grants."""
+    asked = [("default", environment.signers.default), *environment.signers.kinds.items()]
+    for kind, names in asked:
+        for name in names:
+            if isinstance(file.signer.get(name), PersonSigner) != (kind == Kind.GRANT):
+                word = "no person" if kind == Kind.GRANT else "a person"
+                yield f"environment {environment.name}: signer {name} of {kind} is {word}: persons sign grants alone"
 
 
 def _toothless(environment: Environment, rules: tuple[CompiledRule, ...]) -> Iterator[str]:

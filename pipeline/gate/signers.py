@@ -81,7 +81,35 @@ class GithubSigner(Document):
         )
 
 
-Signer = Annotated[ExactSigner | GithubSigner, Field(discriminator="type")]
+class PersonSigner(Document):
+    """Somebody who grants rollbacks and revocations, and signs nothing else: one identity of one issuer.
+
+    ``logins`` are the person's names on GitHub, so that nobody grants what they asked for under another name.
+    """
+
+    type: Literal["person"]
+    root: Text
+    issuer: Text
+    identity: Text
+    logins: tuple[Text, ...] = ()
+
+    def differences(self, signed: Verified, repository: str) -> list[str]:
+        """As ExactSigner's."""
+        del repository
+        return _differences(
+            ("trust root", signed.root, (self.root,)),
+            ("issuer", signed.identity.issuer, (self.issuer,)),
+            ("identity", signed.identity.san, (self.identity,)),
+        )
+
+    def is_also(self, requester: str) -> bool:
+        """Whether ``requester`` is one of this person's names: the identity, or the address of a profile."""
+        names = (self.identity, *(f"{GITHUB}{login}" for login in self.logins))
+        return requester.casefold() in {name.casefold() for name in names}
+
+
+AnySigner = ExactSigner | GithubSigner | PersonSigner
+Signer = Annotated[AnySigner, Field(discriminator="type")]
 
 
 def _differences(*compared: tuple[str, str, tuple[str, ...]]) -> list[str]:
@@ -92,6 +120,6 @@ def _differences(*compared: tuple[str, str, tuple[str, ...]]) -> list[str]:
     ]
 
 
-def needs_repository(signer: ExactSigner | GithubSigner) -> bool:
+def needs_repository(signer: AnySigner) -> bool:
     """Whether the signer means nothing until the policy names a repository."""
     return isinstance(signer, GithubSigner)

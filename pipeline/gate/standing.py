@@ -7,13 +7,13 @@ from pipeline.gate.evidence import Flaw, Piece
 from pipeline.gate.identity import FOREIGN, Verified
 from pipeline.gate.judgement import Finding
 from pipeline.gate.policy import Environment, Policy
-from pipeline.gate.signers import ExactSigner, GithubSigner, needs_repository
+from pipeline.gate.signers import AnySigner, needs_repository
 from pipeline.model.kinds import LISTED, Kind
 
 #: Kinds that the judge reads. The others are written by the gate and by people, and are never its input.
 READ = (*LISTED, Kind.EVIDENCE_LIST)
 #: What the gate itself wrote about this image.
-OUTPUT = (Kind.VERDICT, Kind.PROMOTION)
+OUTPUT = (Kind.VERDICT, Kind.PROMOTION, Kind.GRANT)
 
 #: Refusals and warnings.
 Findings = tuple[list[Finding], list[Finding]]
@@ -72,7 +72,7 @@ def difference(signed: Verified, kind: Kind, policy: Policy, environment: Enviro
     return "; ".join(nearest) or None
 
 
-def usable(policy: Policy, environment: Environment, kind: Kind) -> list[ExactSigner | GithubSigner]:
+def usable(policy: Policy, environment: Environment, kind: Kind) -> list[AnySigner]:
     """The signers of a kind that can be anybody: a workflow is nobody's until the policy names a repository."""
     signers = policy.signers_of(environment, kind)
     return [signer for signer in signers if policy.repository or not needs_repository(signer)]

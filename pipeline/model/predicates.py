@@ -257,8 +257,35 @@ class PromotionPredicate(Document):
     """SHA-256 of the verdict's bundle."""
     time: Time
     requester: Line
+    """Who asked for it: the signer, or whom the CI system names."""
+    reason: Line | None = None
+    grant: Sha256Hex | None = None
+    """SHA-256 of the grant's bundle: an entry with one is a rollback, which may go back to an older version."""
 
 
+class RevocationPredicate(Document):
+    """``revocation/v1``: an entry of the ledger after which an image may never run in the environment again."""
+
+    environment: Line
+    sequence: int = Field(ge=1)
+    previous: Sha256Hex | None = None
+    image: Sha256Hex
+    reason: Line
+    time: Time
+    requester: Line
+    grant: Sha256Hex
+
+
+class GrantPredicate(Document):
+    """``grant/v1``: a person allows somebody else one rollback or revocation of one image."""
+
+    action: Literal["rollback", "revocation"]
+    environments: Annotated[list[Line], Field(min_length=1, max_length=16)]
+    image: Sha256Hex
+    requester: Line
+    """Who may use it."""
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    expires: Time
 AnyPredicate = (
     SignaturePredicate
     | TestResult
@@ -269,6 +296,8 @@ AnyPredicate = (
     | EvidenceList
     | VerdictPredicate
     | PromotionPredicate
+    | GrantPredicate
+    | RevocationPredicate
 )
 
 _TEST_KINDS = (Kind.TESTS, Kind.SAST, Kind.WORKFLOWS, Kind.DEPENDENCIES, Kind.SMOKE, Kind.REPRODUCTION)
@@ -283,6 +312,8 @@ MODELS: dict[Kind, type[AnyPredicate]] = {
     Kind.EVIDENCE_LIST: EvidenceList,
     Kind.VERDICT: VerdictPredicate,
     Kind.PROMOTION: PromotionPredicate,
+    Kind.GRANT: GrantPredicate,
+    Kind.REVOCATION: RevocationPredicate,
 }
 
 
