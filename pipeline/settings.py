@@ -71,6 +71,12 @@ class StoreSettings(Document):
     registry: Annotated[str, AfterValidator(_registry)] = ""
 
 
+class Promotion(Document):
+    remote: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")] = ""
+    branch: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")] = "ledger"
+    repositories: dict[Name, Annotated[str, AfterValidator(_registry)]] = Field(default_factory=dict)
+
+
 class Signing(Document):
     instance: str = "public"
     publish_identity: bool = False
@@ -85,6 +91,7 @@ class Settings(Document):
     image: Image
     base: Base = Field(default_factory=Base)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    promotion: Promotion = Field(default_factory=Promotion)
     signing: Signing = Field(default_factory=Signing)
     advisories: Advisories = Field(default_factory=Advisories)
 
