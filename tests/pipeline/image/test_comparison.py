@@ -1,0 +1,142 @@
+import dataclasses
+
+import pytest
+
+from pipeline.image.archive import Archive, PlatformImage, write_archive
+from pipeline.image.comparison import Difference, compare_bytes, compare_configs, compare_files, compare_trees
+from pipeline.image.layer import Entry, Kind, file, folder, link, pack
+
+TREE = {"app": folder(), "app/run": file(b"#!", executable=True), "lib": link("usr/lib")}
+CONFIG = {"User": "65532:65532", "Env": ["A=1", "B=2"], "Entrypoint": ["/app/run"]}
+
+
+def differences(changed, first=TREE):
+    return [(one.place, one.what, one.got, one.expected) for one in compare_trees(first, changed, where="linux/amd64")]
+
+
+def test_equal_trees_do_not_differ_in_whatever_order():
+    assert differences(dict(reversed(TREE.items()))) == []
+
+
+def test_a_group_that_is_the_owner_s_number_is_the_same_written_or_not():
+    first = {"x": Entry(Kind.FILE, owner=5)}
+    assert differences({"x": Entry(Kind.FILE, owner=5, group=5)}, first) == []
+
+
+CHANGES = {
+    "a file more": ({"app/more": file(b"")}, ("/app/more", "path", "file 0644", "nothing")),
+    "another type": ({"lib": folder()}, ("/lib", "type", "folder", "link")),
+    "another mode": ({"app/run": file(b"#!")}, ("/app/run", "mode", "0644", "0755")),
+    "another owner": ({"app": folder(owner=1)}, ("/app", "owner", "1:1", "0:0")),
+    "another group": ({"app": Entry(Kind.FOLDER, 0o755, group=7)}, ("/app", "owner", "0:7", "0:0")),
+    "another target": ({"lib": link("lib64")}, ("/lib", "link", "lib64", "usr/lib")),
+    "other content": ({"app/run": file(b"##", executable=True)}, ("/app/run", "content", "", "")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_side_of_a_path_is_compared(name):
+    changed, (path, what, got, expected) = CHANGES[name]
+    (found,) = differences({**TREE, **changed})
+    assert found[:2] == (f"linux/amd64 {path}", what)
+    if what == "content":
+        assert found[2] != found[3]
+        assert all(text.startswith("sha256:") and text.endswith(", 2 bytes") for text in found[2:])
+    else:
+        assert found[2:] == (got, expected)
+
+
+def test_a_path_that_is_gone_and_two_sides_of_another_are_all_told():
+    changed = {"app": TREE["app"], "app/run": Entry(Kind.FILE, 0o700, b"#!", owner=3)}
+    assert [found[:2] for found in differences(changed)] == [
+        ("linux/amd64 /app/run", "mode"),
+        ("linux/amd64 /app/run", "owner"),
+        ("linux/amd64 /lib", "path"),
+    ]
+
+
+def config(**changed):
+    return {"architecture": "amd64", "os": "linux", "config": {**CONFIG, **changed}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "got"),
+    [
+        ({"User": "0"}, "User", "0"),
+        ({"Entrypoint": ["/app/run", "--debug"]}, "Entrypoint", '["/app/run","--debug"]'),
+        ({"Env": ["A=1", "B=3"]}, "Env", '["A=1","B=3"]'),
+        ({"Volumes": {"/data": {}}}, "Volumes", '{"/data":{}}'),
+        ({"Healthcheck": {"Test": ["CMD", "/x"]}}, "Healthcheck", '{"Test":["CMD","/x"]}'),
+        ({"User": ""}, "User", "nothing"),
+    ],
+)
+def test_what_an_engine_is_told_is_compared(changed, what, got):
+    (found,) = compare_configs(config(), config(**changed), where="linux/amd64")
+    assert (found.place, found.what, found.got) == ("linux/amd64 configuration", what, got)
+
+
+def test_another_architecture_is_a_difference():
+    (found,) = compare_configs(config(), {**config(), "architecture": "arm64"}, where="linux/amd64")
+    assert found == Difference(place="linux/amd64 configuration", what="architecture", got="arm64", expected="amd64")
+
+
+def test_the_order_of_variables_and_an_empty_field_are_no_difference():
+    other = config(Env=["B=2", "A=1"], Volumes=None, Labels={}, OnBuild=[], Hostname="builder")
+    assert list(compare_configs(config(), other, where="linux/amd64")) == []
+
+
+def written(path, *trees, time=1, platforms=("linux/amd64",), created="2026-01-01T00:00:00Z"):
+    layers = [pack(tree, time=time) for tree in trees]
+    images = [
+        PlatformImage(
+            platform,
+            {
+                "created": created,
+                "architecture": platform.rpartition("/")[2],
+                "os": "linux",
+                "config": CONFIG,
+                "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+            },
+            layers,
+        )
+        for platform in platforms
+    ]
+    write_archive(path, images, name="thing", tag="1")
+    return Archive(path)
+
+
+def test_the_same_files_in_other_layers_at_another_time_are_the_same_files_and_other_bytes(tmp_path):
+    first = written(tmp_path / "1", TREE)
+    second = written(tmp_path / "2", {"app": TREE["app"]}, TREE, time=2, created="2027-01-01T00:00:00Z")
+    assert compare_files(first, second) == []
+    assert [(one.place, one.what) for one in compare_bytes(first, second)] == [
+        ("image", "digest"),
+        ("linux/amd64 configuration", "created"),
+        ("linux/amd64", "layers"),
+        ("linux/amd64 layer 1", "tar"),
+    ]
+
+
+def test_the_same_image_has_the_same_bytes(tmp_path):
+    first = written(tmp_path / "1", TREE)
+    assert compare_bytes(first, written(tmp_path / "2", TREE)) == []
+
+
+def test_a_difference_of_compression_alone_is_told_as_such(tmp_path):
+    first = written(tmp_path / "1", TREE)
+    packed = pack(TREE, time=1)
+    # A gzip header that names the operating system, as zlib's own does.
+    other = dataclasses.replace(packed, content=packed.content[:9] + b"\x03" + packed.content[10:])
+    image = PlatformImage("linux/amd64", first.config("linux/amd64"), [other])
+    write_archive(tmp_path / "2", [image], name="thing", tag="1")
+    assert [(one.place, one.what) for one in compare_bytes(first, Archive(tmp_path / "2"))] == [
+        ("image", "digest"),
+        ("linux/amd64 layer 1", "compression"),
+    ]
+
+
+def test_a_platform_more_or_less_is_a_difference(tmp_path):
+    one, both = written(tmp_path / "1", TREE), written(tmp_path / "2", TREE, platforms=("linux/amd64", "linux/arm64"))
+    (more,), (less,) = compare_files(one, both), compare_files(both, one)
+    assert (more.place, more.what, more.got, more.expected) == ("linux/arm64", "platform", "an image", "nothing")
+    assert (less.got, less.expected) == ("nothing", "an image")
