@@ -96,6 +96,12 @@ def smoke(session: nox.Session) -> None:
     _step(session, "smoke")
 
 
+@nox.session(allow_parallel=True)
+def source(session: nox.Session) -> None:
+    """What the forge says of the commit: change, reviews, tag, rules of the branch (in CI, with a token)."""
+    _step(session, "source")
+
+
 @nox.session(requires=["lint", "types", "tests", "sast", "workflows", "audit", "sbom", "image", "smoke"])
 def attest(session: nox.Session) -> None:
     """Sign every result and attach it to the image digest."""

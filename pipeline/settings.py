@@ -61,6 +61,10 @@ class Image(Document):
     byte_code: bool = True
 
 
+class SourceSettings(Document):
+    branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")] = "main"
+
+
 class Base(Document):
     mirror: Annotated[str, AfterValidator(_address)] = ""
     snapshot: Annotated[str, AfterValidator(_address)] = ""
@@ -89,6 +93,7 @@ class Advisories(Document):
 class Settings(Document):
     app: App
     image: Image
+    source: SourceSettings = Field(default_factory=SourceSettings)
     base: Base = Field(default_factory=Base)
     store: StoreSettings = Field(default_factory=StoreSettings)
     promotion: Promotion = Field(default_factory=Promotion)

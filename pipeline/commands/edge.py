@@ -12,6 +12,7 @@ from pipeline.model.errors import CannotEvaluate
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
+    from pipeline.steps.forge import Forge
 
 #: What ``register`` adds its parser to; argparse has no public name for it.
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -45,6 +46,21 @@ def use_system_certificates() -> None:
 def docker_config() -> Path:
     """Where Docker keeps the credentials of registries."""
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def forge() -> "Forge | None":
+    """GitHub Actions' own word on where the job runs; None where the job was given no token to ask with."""
+    from pipeline.steps.forge import Forge
+
+    token = os.environ.get("GITHUB_TOKEN", "")
+    if os.environ.get("GITHUB_ACTIONS") != "true" or not token:
+        return None
+    return Forge(
+        api=os.environ.get("GITHUB_API_URL", ""),
+        repository=os.environ.get("GITHUB_REPOSITORY", ""),
+        ref=os.environ.get("GITHUB_REF", ""),
+        token=token,
+    )
 
 
 def load_settings(registry: str) -> "Settings":

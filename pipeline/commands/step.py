@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands.edge import (
     Subcommands,
     docker_config,
+    forge,
     load_settings,
     root_folder,
     say,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.steps.job import Job
 
 
-_STEPS = ("lock", "lint", "types", "tests", "sast", "workflows", "audit", "sbom", "image", "smoke", "attest")
+_STEPS = ("lock", "lint", "types", "tests", "sast", "workflows", "audit", "sbom", "image", "smoke", "source", "attest")
 #: Name of a step to the module whose ``run`` does it.
 STEPS = {
     **{name: f"pipeline.steps.{name}" for name in _STEPS},
@@ -62,6 +63,7 @@ def make_job(arguments: argparse.Namespace) -> "Job":
         options=arguments.options,
         ci=arguments.ci,
         docker_config=docker_config(),
+        forge=forge(),
         say=say,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from pipeline.model.context import CONTEXT_PROPERTY, Context, Sha256Hex
+from pipeline.model.context import CONTEXT_PROPERTY, Context, GitHash, Sha256Hex
 from pipeline.model.documents import Document, canonical_json, parse, validate
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
@@ -195,6 +195,56 @@ class Sbom(Document):
         )
 
 
+class Review(Document):
+    """A reviewer's last word, and the commit that it was said of (None where the forge no longer knows it)."""
+
+    reviewer: Line
+    state: Literal["APPROVED", "CHANGES_REQUESTED", "DISMISSED"]
+    head: GitHash | None = None
+
+
+class Change(Document):
+    """The merged change that brought the commit. ``head`` is the last commit of the change itself."""
+
+    number: int = Field(ge=1)
+    author: Line
+    authors: list[Line]
+    """Who wrote or committed any part of it: none of them reviews it."""
+    head: GitHash
+    reviews: list[Review]
+
+
+class Protection(Document):
+    """The protected branch: whether it ``contains`` the commit, and the rules in force on it."""
+
+    name: Line
+    contains: bool
+    rules: list[Line]
+    """Types of the rules, sorted."""
+    digest: Sha256Hex
+    """Over the rules whole, so that policy can pin them."""
+
+
+class SignedTag(Document):
+    """The tag that is released: what it points to, and the forge's word on its signature."""
+
+    name: Line
+    commit: GitHash
+    signed: bool
+    reason: Line
+
+
+class SourcePredicate(Contextual):
+    """``source/v1``: what the forge says of the commit; absent ``change`` and ``tag`` are none."""
+
+    repository: Line
+    commit: GitHash
+    tree: GitHash
+    branch: Protection
+    change: Change | None = None
+    tag: SignedTag | None = None
+
+
 class EvidenceAnnotations(Document):
     kind: Kind
     status: Literal["present", "skipped", "crashed"]
@@ -286,10 +336,13 @@ class GrantPredicate(Document):
     """Who may use it."""
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     expires: Time
+
+
 AnyPredicate = (
     SignaturePredicate
     | TestResult
     | Provenance
+    | SourcePredicate
     | Vulnerabilities
     | Hardening
     | Sbom
@@ -305,6 +358,7 @@ _TEST_KINDS = (Kind.TESTS, Kind.SAST, Kind.WORKFLOWS, Kind.DEPENDENCIES, Kind.SM
 MODELS: dict[Kind, type[AnyPredicate]] = {
     Kind.SIGNATURE: SignaturePredicate,
     Kind.PROVENANCE: Provenance,
+    Kind.SOURCE: SourcePredicate,
     **dict.fromkeys(_TEST_KINDS, TestResult),
     Kind.VULNERABILITIES: Vulnerabilities,
     Kind.SBOM: Sbom,

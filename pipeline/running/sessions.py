@@ -27,6 +27,7 @@ TOOLS = {
     "sbom": ("checks", "bootstrap"),
     "image": ("bootstrap", "checks"),
     "smoke": (),
+    "source": (),
     "attest": (),
     "verify": (),
     "promote": (),

@@ -13,6 +13,7 @@ from pipeline.steps.job import Job
 #: Kind to the step that makes it. The signature is attest's own.
 MADE_BY: Mapping[Kind, str] = {
     Kind.PROVENANCE: "image",
+    Kind.SOURCE: "source",
     Kind.TESTS: "tests",
     Kind.SAST: "sast",
     Kind.WORKFLOWS: "workflows",
@@ -23,7 +24,6 @@ MADE_BY: Mapping[Kind, str] = {
 }
 #: Kinds that no step of the main job makes.
 MADE_ELSEWHERE: Mapping[Kind, str] = {
-    Kind.SOURCE: "needs GitHub's API",
     Kind.DEPENDENCIES: "no step makes it yet",
     Kind.REPRODUCTION: "needs a second build, which no step makes yet",
 }

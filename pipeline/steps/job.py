@@ -12,6 +12,7 @@ from pipeline.model.documents import canonical_json, parse
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.outcome import Artifact, StepRecord
 from pipeline.settings import Settings
+from pipeline.steps.forge import Forge
 
 #: The locks whose digests stand in every predicate.
 LOCKS = (
@@ -48,6 +49,8 @@ class Job:
     ci: bool = False
     docker_config: Path | None = None
     """The folder of Docker's ``config.json``, where a registry's credentials are; None: anonymous."""
+    forge: Forge | None = None
+    """Where the repository is, in a job of GitHub Actions that was given its token; None elsewhere."""
     say: Callable[[str], None] = _nothing
     """Takes one line of progress."""
 

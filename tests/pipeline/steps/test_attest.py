@@ -218,7 +218,7 @@ def test_what_is_not_there_is_listed_with_the_reason(job, attest, own):
     write_record(job, "sast", status=Status.CRASHED, finding=f"bandit: not started at {job.root}/checks")
     attest(job)
     assert reasons(own) == {
-        Kind.SOURCE: ("skipped", "needs GitHub's API"),
+        Kind.SOURCE: ("skipped", "step source has not run on this source tree"),
         Kind.SAST: ("crashed", "step sast crashed: bandit: not started at ./checks"),
         Kind.DEPENDENCIES: ("skipped", "no step makes it yet"),
         Kind.SMOKE: ("skipped", "step smoke warned: unhardened: no container engine answered"),
