@@ -1,4 +1,6 @@
-"""A strict reader of Dockerfiles without RUN: what it does not know it refuses, where an engine would guess.
+"""A strict reader of Dockerfiles: what it does not know it refuses, where an engine would guess.
+
+RUN it reads for an engine alone, and only so far that nothing in it reaches around ``--network none`` or the context.
 
 Source: Dockerfile reference of BuildKit; tests hold this reading against BuildKit's own parser.
 """
@@ -52,22 +54,28 @@ class Recipe:
     command: tuple[str, ...] = ()
     stop_signal: str = ""
     copies: tuple[Copy, ...] = ()
+    runs: tuple[Instruction, ...] = ()
+    """What an engine runs, in its order; none for the composer."""
 
 
 def _refuse(line: int, got: str, expected: str, *, code: str = "dockerfile.unsupported", fix: str = "") -> Refused:
-    message = f"{NAME}:{line}: not read by the composer (got {got[:200]}, expected {expected})"
+    message = f"{NAME}:{line}: not of the known subset (got {got[:200]}, expected {expected})"
     return Refused(code, message, fix=fix or f"write line {line} in that form")
 
 
-def parse(text: str) -> list[Instruction]:
+def parse(text: str, *, engine: bool = False) -> list[Instruction]:
     """Split into instructions; raises Refused or Misuse (``dockerfile.*``) for what is not of the known subset."""
-    return [_instruction(number, logical) for number, logical in _logical_lines(text)]
+    return [_instruction(number, logical, engine=engine) for number, logical in _logical_lines(text)]
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with their continuations joined and comments left out, each with the number that it starts at."""
     started, joined = 0, ""
-    for number, line in enumerate(text.splitlines(), 1):
+    # BuildKit ends lines at \n alone and continues them behind exactly one backslash: what could be read otherwise
+    # (other line ends, other blanks, several backslashes) would let it see instructions that were not seen here.
+    for number, line in enumerate(text.replace("\r\n", "\n").removesuffix("\n").split("\n"), 1):
+        if not line.replace("\t", " ").isprintable():
+            raise _refuse(number, repr(line), "printable characters, blanks and tabs")
         stripped = line.strip()
         if stripped.startswith("#"):
             if re.match(r"#\s*(syntax|escape|check)\s*=", stripped, re.IGNORECASE):
@@ -77,6 +85,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             if joined:
                 raise _refuse(number, "an empty line inside an instruction", "its next line")
             continue
+        if line.rstrip().endswith("\\\\"):
+            raise _refuse(number, "two backslashes at the end", "one where the next line belongs to this one")
         started = started or number
         # Leading space of a continued line belongs to it; at the start of an instruction it means nothing.
         joined += line.rstrip() if joined else stripped
@@ -89,10 +99,12 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         raise _refuse(started, "a continuation at the end of the file", "the rest of the instruction")
 
 
-def _instruction(line: int, text: str) -> Instruction:
+def _instruction(line: int, text: str, *, engine: bool) -> Instruction:
     keyword, _, rest = text.partition(" ")
     keyword, rest = keyword.strip().upper(), rest.strip()
-    if keyword in _ENGINE_ONLY:
+    if keyword == "RUN" and engine:
+        return _run(line, rest)
+    if keyword == "RUN":
         raise Misuse(
             "dockerfile.needs-engine",
             f"{NAME}:{line}: {keyword} needs a container engine (got {keyword}, expected an instruction that the "
@@ -111,6 +123,16 @@ def _instruction(line: int, text: str) -> Instruction:
     if keyword in _ONE_WORD and len(words) > 1:
         raise _refuse(line, rest, f"{keyword} and one word")
     return Instruction(line, keyword, tuple(flags), words, is_array=False)
+
+
+def _run(line: int, text: str) -> Instruction:
+    """Its flags could give it the network, other images or what earlier builds left behind; ``<<`` hides lines."""
+    if not text or text.startswith("--"):
+        raise _refuse(line, text or "no arguments", "RUN without flags, and what to run")
+    if "<<" in text:
+        raise _refuse(line, "a here-document", "no <<")
+    is_array = text.startswith("[")
+    return Instruction(line, "RUN", (), _array(line, text) if is_array else (text,), is_array=is_array)
 
 
 def _array(line: int, text: str) -> tuple[str, ...]:
@@ -267,25 +289,25 @@ _READERS = {
     "STOPSIGNAL": _stop_signal,
     "HEALTHCHECK": _health_check,
 }
-_ENGINE_ONLY = {"RUN"}
 #: An engine takes the rest of their line as it is, spaces and all.
 _ONE_WORD = {"USER", "WORKDIR", "STOPSIGNAL", "HEALTHCHECK"}
 
 
-def read(text: str, arguments: Mapping[str, str]) -> Recipe:
-    """Carry out the instructions; ``arguments`` are build arguments (``BASE_IMAGE``).
+def read(text: str, arguments: Mapping[str, str], *, engine: bool = False) -> Recipe:
+    """Carry out the instructions; ``arguments`` are build arguments (``BASE_IMAGE``), ``engine`` allows RUN.
 
     Raises Refused (``dockerfile.*``) and Misuse (``dockerfile.needs-engine``).
     """
     state = _Reading(arguments)
-    instructions = parse(text)
+    instructions = parse(text, engine=engine)
     kinds = [item.keyword for item in instructions]
     if kinds.count("FROM") != 1 or "FROM" not in [kind for kind in kinds if kind != "ARG"][:1]:
         raise _refuse(1, f"{kinds.count('FROM')} FROM among {kinds[:3]}", "one FROM, with nothing but ARG before it")
     for item in instructions:
         if item.flags and item.keyword != "COPY":
             raise _refuse(item.line, item.flags[0], f"{item.keyword} without flags")
-        _READERS[item.keyword](state, item)
+        if item.keyword != "RUN":
+            _READERS[item.keyword](state, item)
     return Recipe(
         base=state.single["FROM"],
         environment=state.environment,
@@ -297,4 +319,5 @@ def read(text: str, arguments: Mapping[str, str]) -> Recipe:
         command=state.arrays.get("CMD", ()),
         stop_signal=state.single.get("STOPSIGNAL", ""),
         copies=tuple(state.copies),
+        runs=tuple(item for item in instructions if item.keyword == "RUN"),
     )

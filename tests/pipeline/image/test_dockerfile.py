@@ -201,3 +201,38 @@ def test_any_text_is_read_or_refused(text):
     else:
         code = "dockerfile.read"
     assert code.startswith("dockerfile.")
+
+
+class TestForAnEngine:
+    def test_run_is_read_in_both_forms(self):
+        found = read(
+            HEAD + 'RUN ["/usr/bin/python3", "-c", "1"]\nRUN cc -o \\\n  # all of it\n  x x.c\n',
+            {"BASE_IMAGE": "b"},
+            engine=True,
+        )
+        assert [run.words for run in found.runs] == [("/usr/bin/python3", "-c", "1"), ("cc -o   x x.c",)]
+        assert [(run.line, run.is_array) for run in found.runs] == [(3, True), (4, False)]
+
+    @pytest.mark.parametrize(
+        ("line", "got"),
+        [
+            ("RUN", "no arguments"),
+            ("RUN --network=host true", "--network=host true"),
+            ("RUN --mount=type=cache,target=/x true", "--mount=type=cache,target=/x true"),
+            ("RUN cat <<EOF", "a here-document"),
+            ('RUN ["a", "<<EOF"]', "a here-document"),
+            ("RUN ['a']", "['a']"),
+        ],
+    )
+    def test_what_reaches_further_than_the_base_and_the_context_is_refused(self, line, got):
+        with pytest.raises(Refused) as refused:
+            read(f"{HEAD}{line}\n", {"BASE_IMAGE": "b"}, engine=True)
+        assert refused.value.code == "dockerfile.unsupported"
+        assert refused.value.message.startswith(f"Dockerfile:3: not of the known subset (got {got}, expected ")
+
+    @pytest.mark.parametrize("end", ["\\\\", "\\\u00a0", "\\\x0c", "\\\u2028# x"])
+    def test_no_line_end_hides_from_us_what_an_engine_would_see(self, end):
+        with pytest.raises(Refused) as refused:
+            read(f"{HEAD}RUN true {end}\nFROM other\n", {"BASE_IMAGE": "b"}, engine=True)
+        assert refused.value.code == "dockerfile.unsupported"
+        assert refused.value.message.startswith("Dockerfile:3:")
