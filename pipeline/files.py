@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.model.errors import CannotEvaluate, GatehouseError
 
@@ -26,12 +27,19 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
     Raises CannotEvaluate (``files.full``, ``files.unwritable``) and leaves no temporary file.
     """
+    with writing(path, mode=mode) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` once all of it is written; as ``write_atomic``, for what is large."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, mode)

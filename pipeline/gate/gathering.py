@@ -77,10 +77,15 @@ def load_roots(state: Path, policies: Path) -> "dict[str, TrustedRoot]":
     """
     from pipeline.signing.trust import load_trusted_root  # noqa: PLC0415 - imports sigstore
 
+    return {name: load_trusted_root(path) for name, path in root_files(policies, state).items()}
+
+
+def root_files(policies: Path, state: Path | None = None) -> dict[str, Path]:
+    """The files that ``load_roots`` reads, by the name of the root; without ``state`` those of the policy alone."""
     named = ((_ROOT_FILE.fullmatch(path.name), path) for path in sorted((policies / "trust").glob("*.json")))
-    roots = {match[1]: load_trusted_root(path) for match, path in named if match and match[1] != LOCAL_ROOT}
-    own = state / "sigstore" / "trusted_root.json"
-    return {LOCAL_ROOT: load_trusted_root(own), **roots} if own.is_file() else roots
+    files = {match[1]: path for match, path in named if match and match[1] != LOCAL_ROOT}
+    own = state / "sigstore" / "trusted_root.json" if state else None
+    return {LOCAL_ROOT: own, **files} if own and own.is_file() else files
 
 
 def gather(store: Readable, image: ImageFacts, roots: "Mapping[str, TrustedRoot]") -> tuple[Evidence, ...]:

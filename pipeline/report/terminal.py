@@ -97,7 +97,7 @@ def _step(step: Step, name: int, terminal: Terminal) -> Iterator[str]:
         yield f"{left}{result}  {step.seconds:7.1f}  {terminal.fit(finding, room)}".rstrip()
 
 
-def _hanging(label: str, text: str, terminal: Terminal, indent: int = 2) -> Iterator[str]:
+def hanging(label: str, text: str, terminal: Terminal, indent: int = 2) -> Iterator[str]:
     """``label`` and ``text``, the text's further lines below its first."""
     space = " " * (indent + columns(label))
     lines = wrap(printable(text), max(terminal.width - len(space), 20))
@@ -105,10 +105,11 @@ def _hanging(label: str, text: str, terminal: Terminal, indent: int = 2) -> Iter
     yield from (space + line for line in lines[1:])
 
 
-def _reason(code: str, message: str, fix: str, terminal: Terminal) -> Iterator[str]:
+def reason_lines(code: str, message: str, fix: str, terminal: Terminal) -> Iterator[str]:
+    """A refusal or a problem: its code, what differs, and how to mend it."""
     yield "  " + terminal.paint(printable(code), "1")
-    yield from _hanging("", _shortened(message, terminal), terminal, 4)
-    yield from _hanging("fix: ", fix, terminal, 4)
+    yield from hanging("", _shortened(message, terminal), terminal, 4)
+    yield from hanging("fix: ", fix, terminal, 4)
 
 
 def _shortened(message: str, terminal: Terminal) -> str:
@@ -124,7 +125,7 @@ def _problems(run: Run, terminal: Terminal) -> Iterator[str]:
         if step.problems:
             yield f"{printable(step.name)} {terminal.paint(step.result, _COLOURS[step.result])}"
         for problem in step.problems[:_PROBLEMS]:
-            yield from _reason(problem.code, problem.message, problem.fix, terminal)
+            yield from reason_lines(problem.code, problem.message, problem.fix, terminal)
         if len(step.problems) > _PROBLEMS:
             yield f"  and {len(step.problems) - _PROBLEMS} more in dist/report.html"
 
@@ -134,7 +135,7 @@ def _image(run: Run, terminal: Terminal) -> Iterator[str]:
         yield f"image  {printable(run.image.digest)}"
         for platform in run.image.platforms:
             sizes = f" · {size(platform.compressed)} compressed, {size(platform.unpacked)} unpacked"
-            yield from _hanging("", f"{platform.name}{sizes if platform.compressed else ''}", terminal, 7)
+            yield from hanging("", f"{platform.name}{sizes if platform.compressed else ''}", terminal, 7)
 
 
 def _verdicts(run: Run, terminal: Terminal) -> Iterator[str]:
@@ -151,21 +152,21 @@ def _verdict(verdict: Verdict, told: AbstractSet[Refusal], terminal: Terminal) -
     count = "" if passed else f" · {counted} {'refusal' if counted == 1 else 'refusals'}"
     yield f"{printable(verdict.environment):12} {terminal.paint(verdict.result, '1;32' if passed else '1;31')}{count}"
     for reason in group((refusal, verdict.environment) for refusal in verdict.refusals if refusal not in told):
-        yield from _reason(reason.code, reason.message, reason.fix, terminal)
+        yield from reason_lines(reason.code, reason.message, reason.fix, terminal)
     again = sorted({printable(refusal.code) for refusal in verdict.refusals if refusal in told})
     if again:
-        yield from _hanging("as above: ", ", ".join(again), terminal)
+        yield from hanging("as above: ", ", ".join(again), terminal)
     for warning in group((warning, verdict.environment) for warning in verdict.warnings):
-        yield from _hanging("warning: ", f"{warning.code}: {_shortened(warning.message, terminal)}", terminal)
+        yield from hanging("warning: ", f"{warning.code}: {_shortened(warning.message, terminal)}", terminal)
 
 
 def _artifacts(run: Run, terminal: Terminal) -> Iterator[str]:
     if run.artifacts:
-        yield from _hanging("dist/  ", ", ".join([*run.files, "report.html", "summary.json"]), terminal, 0)
+        yield from hanging("dist/  ", ", ".join([*run.files, "report.html", "summary.json"]), terminal, 0)
 
 
 def _closing(run: Run, terminal: Terminal) -> Iterator[str]:
     counted = ", ".join(f"{count} {result}" for result, count in run.counts.items())
     sessions = "1 session" if len(run.steps) == 1 else f"{len(run.steps)} sessions"
-    yield from _hanging("", f"{sessions} in {seconds(run.seconds)}: {counted or 'none ran'}", terminal, 0)
+    yield from hanging("", f"{sessions} in {seconds(run.seconds)}: {counted or 'none ran'}", terminal, 0)
     yield f"next: {terminal.paint(printable(run.next), '1')}"
