@@ -99,7 +99,8 @@ def image_findings(pieces: Iterable[Piece], labels: Mapping[str, str]) -> Iterat
 def completeness_findings(pieces: Sequence[Piece]) -> Iterator[Finding]:
     """What went into the image is in its SBOMs, and is what the audit was about: by package URL.
 
-    The SBOMs count together, as a package may be in the image of one platform alone.
+    The SBOMs of two platforms count together, as a package may be in the image of one alone. Two of one platform have
+    to agree: what one of them leaves out is left out.
     """
     went_in = {
         one.uri
@@ -108,8 +109,12 @@ def completeness_findings(pieces: Sequence[Piece]) -> Iterator[Finding]:
         for one in piece.predicate.build_definition.resolved_dependencies
         if one.uri is not None and one.uri.startswith("pkg:")
     }
-    sboms = [piece.predicate for piece in pieces if isinstance(piece.predicate, Sbom)]
-    listed = {str(component.get("purl")) for sbom in sboms for component in sbom.components}
+    sboms: dict[str | None, set[str]] = {}
+    for piece in pieces:
+        if isinstance(piece.predicate, Sbom):
+            listed = {str(component.get("purl")) for component in piece.predicate.components}
+            sboms[piece.platform] = sboms.get(piece.platform, listed) & listed
+    listed = set().union(*sboms.values())
     audits = [piece.predicate for piece in pieces if isinstance(piece.predicate, Vulnerabilities)]
     for kind, said, named in (
         *([(Kind.SBOM, "leaves out", listed)] if sboms else []),

@@ -30,6 +30,11 @@ class Memory:
 
     sequences: Mapping[str, int] = field(default_factory=dict)
 
+    def joined(self, sequences: Mapping[str, int]) -> "Memory":
+        """With what somebody else has seen too (a ledger's entries say it): of each signer the highest counts."""
+        both = [*self.sequences.items(), *sequences.items()]
+        return Memory(sequences={by: max(n for other, n in both if other == by) for by, _ in both})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:

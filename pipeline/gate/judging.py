@@ -13,7 +13,7 @@ from pipeline.gate.agreement import (
 from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, Piece
 from pipeline.gate.judgement import Finding, Judgement
 from pipeline.gate.levels import FAILED, Standings, levels
-from pipeline.gate.listing import Listing, list_findings, read_listing
+from pipeline.gate.listing import Listing, list_findings, memory_findings, read_listing
 from pipeline.gate.policy import Environment, Policy
 from pipeline.gate.rules import View
 from pipeline.gate.standing import OUTPUT, Standing, flaw_findings, signer_findings, stand
@@ -58,7 +58,8 @@ def judge(
     gaps = [
         *strangers,
         *damaged,
-        *list_findings(lists, listing, standing.all_considered(), known, memory.sequences),  # 5
+        *list_findings(lists, listing, standing.all_considered(), known),  # 5
+        *memory_findings((piece for piece in pieces if piece.kind == Kind.EVIDENCE_LIST), memory.sequences, here.roots),
     ]
     findings = [
         *gaps,
@@ -134,13 +135,11 @@ def _missing(
         pieces = [one for one in found if one.digest in listing.present or one.digest not in listing.named]
         if not pieces and kind in refused:
             continue
-        if kind in listing.absent:
-            yield _finding_missing(str(kind), listing.absent[kind], kind)
-            continue
         platforms: Iterable[str | None] = sorted(image.platforms) if SHAPES[kind].per_platform else (None,)
         for platform in platforms:
             if not any(piece.platform == platform for piece in pieces):
-                yield _finding_missing(f"{kind} {platform}" if platform else str(kind), "none", kind)
+                name = f"{kind} {platform}" if platform else str(kind)
+                yield _finding_missing(name, listing.absent.get((kind, platform), "none"), kind)
 
 
 def _finding_missing(name: str, got: str, kind: Kind) -> Finding:

@@ -22,8 +22,8 @@ class Listing:
     newest: tuple[Piece, ...]
     present: Mapping[str, Kind]
     named: frozenset[str]
-    absent: Mapping[Kind, str]
-    """Kinds that the newest lists name as skipped or crashed, with the reason."""
+    absent: Mapping[tuple[Kind, str | None], str]
+    """Kinds, by platform, that the newest lists name as skipped or crashed, with the reason."""
 
     @property
     def sequences(self) -> dict[str, int]:
@@ -49,7 +49,7 @@ def read_listing(lists: Iterable[Piece]) -> Listing:
         present={digest: reference.annotations.kind for reference in current if (digest := digest_of(reference))},
         named=frozenset(digest for reference in every if (digest := digest_of(reference))),
         absent={
-            reference.annotations.kind: f"{reference.annotations.status}: {reference.annotations.reason or 'no reason'}"
+            _place(reference): f"{reference.annotations.status}: {reference.annotations.reason or 'no reason'}"
             for reference in current
             if reference.annotations.status != "present"
         },
@@ -68,22 +68,18 @@ def list_findings(
     listing: Listing,
     pieces: Sequence[Piece],
     known: Mapping[str, Kind | None],
-    remembered: Mapping[str, int],
 ) -> Iterator[Finding]:
     """``pieces`` are what the checks consider, ``known`` every bundle that is attached, by digest, with its kind."""
     if not lists:
         yield _finding("list.missing", "evidence list: not there (got none, expected one)", _AGAIN)
     yield from _chain_findings(lists)
-    for piece in listing.newest:
-        sequence, before = read_list(piece).sequence, remembered.get(piece.by, 0)
-        if sequence < before:
-            message = f"evidence list: older than one seen before (got sequence {sequence}, expected at least {before})"
-            yield _finding("list.older-than-known", message, "restore the newer list: somebody removed it")
     newest = {piece.digest for piece in listing.newest}
+    audits = [piece.verified.verified_at for piece in pieces if piece.kind == Kind.VULNERABILITIES]
     for piece in lists:
-        # A successor that leaves a result out does not take it back. Superseded audits alone may be removed.
-        pruned = () if piece.digest in newest else (Kind.VULNERABILITIES,)
-        yield from _reference_findings(read_list(piece), known, pruned)
+        # A successor that leaves a result out does not take it back. Superseded audits alone may be removed: those
+        # that a list names which is older than the audit that counts now.
+        superseded = piece.digest not in newest and any(time > piece.verified.verified_at for time in audits)
+        yield from _reference_findings(read_list(piece), known, (Kind.VULNERABILITIES,) if superseded else ())
     for digest, kind in listing.present.items():
         signed = known.get(digest) or kind
         if signed != kind:
@@ -93,6 +89,24 @@ def list_findings(
         if lists and piece.kind in LISTED and piece.digest not in listing.named:
             message = f"{piece.name}: on no evidence list (got bundle {piece.digest[:12]}, expected it to be listed)"
             yield _finding("evidence.unlisted", message, _AGAIN, piece.kind)
+
+
+def memory_findings(
+    attached: Iterable[Piece], remembered: Mapping[str, int], roots: Container[str]
+) -> Iterator[Finding]:
+    """Of each signer whose lists were seen before, the highest is still there: nobody else can tell that it is gone.
+
+    ``attached`` are the lists of whoever; ``remembered`` signers of roots that do not count here are left out.
+    """
+    highest: dict[str, int] = {}
+    for piece in attached:
+        highest[piece.by] = max(highest.get(piece.by, 0), read_list(piece).sequence)
+    for by, before in sorted(remembered.items()):
+        sequence = highest.get(by)
+        if by.partition(" ")[0] in roots and (sequence or 0) < before:
+            got = "none" if sequence is None else f"sequence {sequence}"
+            message = f"evidence list of {by}: older than one seen before (got {got}, expected at least {before})"
+            yield _finding("list.older-than-known", message, "restore the newer list: somebody removed it")
 
 
 def _chain_findings(lists: Sequence[Piece]) -> Iterator[Finding]:
@@ -117,19 +131,30 @@ def _chain_findings(lists: Sequence[Piece]) -> Iterator[Finding]:
 def _reference_findings(one: EvidenceList, known: Container[str], pruned: Container[Kind]) -> Iterator[Finding]:
     """``pruned`` are the kinds whose bundles may be gone."""
     told: set[str] = set()
+    there = {_place(reference) for reference in one.references if reference.annotations.status == "present"}
     for reference in one.references:
-        kind = reference.annotations.kind
-        if reference.annotations.status != "present":
+        kind, status = reference.annotations.kind, reference.annotations.status
+        if status != "present":
+            if _place(reference) in there:
+                yield _wrong(one, kind, f"present and {status}", "one status")
             continue
         digest = digest_of(reference)
         if digest is None or digest in told:
             got = "no digest" if digest is None else "the same bundle twice"
-            message = f"evidence list {one.sequence}: entry {kind} is wrong (got {got}, expected one bundle)"
-            yield _finding("list.broken", message, _AGAIN, kind)
+            yield _wrong(one, kind, got, "one bundle")
         elif digest not in known and kind not in pruned:
             message = f"{kind}: listed and not attached (got nothing, expected bundle {digest[:12]})"
             yield _finding("evidence.withheld", message, _FIND_OUT, kind)
         told.add(digest or "")
+
+
+def _place(reference: EvidenceReference) -> tuple[Kind, str | None]:
+    return reference.annotations.kind, reference.annotations.platform
+
+
+def _wrong(one: EvidenceList, kind: Kind, got: str, expected: str) -> Finding:
+    message = f"evidence list {one.sequence}: entry {kind} is wrong (got {got}, expected {expected})"
+    return _finding("list.broken", message, _AGAIN, kind)
 
 
 def _finding(code: str, message: str, fix: str, kind: Kind = Kind.EVIDENCE_LIST) -> Finding:

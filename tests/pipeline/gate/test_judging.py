@@ -260,6 +260,19 @@ def test_an_sbom_that_leaves_out_what_went_in_refuses(judged, purl):
     )
 
 
+def test_a_second_sbom_of_a_platform_may_not_leave_out_what_the_first_names(judged):
+    made = release.pieces(listed=False)
+    name = f"sbom@{release.PLATFORM}"
+    lean = {**release.predicates()[name], "components": [{"name": "other", "version": "1"}]}
+    made["lean"] = release.piece(name, lean)
+    digests = {name: one.digest for name, one in made.items() if name != "lean"}
+    listed = release.evidence_list(digests)
+    entry = next(one for one in listed["references"] if one["name"] == name)
+    listed["references"].append({**entry, "digest": {"sha256": made["lean"].digest}})
+    made["evidence-list"] = release.piece("evidence-list", listed)
+    assert only(judged(made)).code == "evidence.incomplete"
+
+
 def test_an_audit_of_another_lock_than_the_images_refuses(judged):
     predicates = release.predicates()
     predicates["vulnerabilities"]["gatehouse_coverage"] |= {"locked": ["pkg:pypi/a@1"], "audited": ["pkg:pypi/a@1"]}
@@ -319,6 +332,45 @@ def test_a_list_older_than_one_seen_before_refuses(judged):
     assert "got sequence 1, expected at least 2" in finding.message
 
 
+def test_a_signer_whose_lists_are_all_gone_was_seen_before(judged):
+    """Attack: where two signers may attest, delete everything of the one that found something."""
+    by = f"public {release.github().san}"
+    finding = only(judged(release.pieces(), memory=Memory(sequences={by: 2})))
+    assert (finding.code, finding.message) == (
+        "list.older-than-known",
+        f"evidence list of {by}: older than one seen before (got none, expected at least 2)",
+    )
+
+
+def test_a_remembered_signer_of_a_root_that_does_not_count_here_is_not_missed(judged):
+    memory = Memory(sequences={f"local {release.LOCAL.san}": 2})
+    assert codes(judged(release.hosted(), "staging", memory=memory)) == []
+
+
+def test_of_two_memories_the_highest_sequence_of_each_signer_counts():
+    assert Memory(sequences={"a": 2, "b": 1}).joined({"b": 3, "c": 1}) == Memory(sequences={"a": 2, "b": 3, "c": 1})
+
+
+def test_a_list_that_calls_a_kind_both_present_and_crashed_is_wrong(judged):
+    made = release.pieces(listed=False)
+    digests = {name: one.digest for name, one in made.items()}
+    listed = release.evidence_list(digests, absent={"tests": "crashed"})
+    made["evidence-list"] = release.piece("evidence-list", listed)
+    finding = only(judged(made))
+    assert (finding.code, finding.message) == (
+        "list.broken",
+        "evidence list 1: entry tests is wrong (got present and crashed, expected one status)",
+    )
+
+
+def test_what_one_signer_lists_as_skipped_another_may_have_made(judged):
+    made = release.pieces()
+    theirs = release.evidence_list({}, absent={"tests": "skipped"})
+    identity = release.github()
+    made["theirs"] = release.piece("evidence-list", theirs, root="public", identity=identity)
+    assert codes(judged(made)) == []
+
+
 def test_a_successor_list_with_more_evidence_is_the_one_that_counts(judged):
     made = release.pieces()
     audit = release.piece("vulnerabilities", release.predicates()["vulnerabilities"], at=release.NOW)
@@ -358,8 +410,28 @@ def test_a_result_taken_away_before_the_next_list_was_written_is_withheld(judged
     assert (finding.code, finding.kind) == ("evidence.withheld", "tests")
 
 
+def _audited_again(made, at):
+    """``made`` with a young audit, and a third list that names it."""
+    audit = release.piece("vulnerabilities", release.scanned_at(release.predicates(), at)["vulnerabilities"], at=at)
+    digests = {name: one.digest for name, one in made.items() if name not in ("evidence-list", "successor")}
+    third = release.evidence_list(
+        {**digests, "vulnerabilities": audit.digest}, sequence=3, previous=made["successor"].digest
+    )
+    return made | {"audit": audit, "third": release.piece("evidence-list", third, at=at)}
+
+
 def test_a_superseded_audit_may_be_removed(judged):
-    assert codes(judged(_succeeded("vulnerabilities"))) == []
+    made = _audited_again(_succeeded("vulnerabilities"), release.NOW)
+    assert codes(judged(made)) == []
+
+
+def test_the_newest_audit_may_not_be_removed_so_that_an_older_one_counts_again(judged):
+    """Attack: delete the audit that found something, then let attest list what is left."""
+    finding = only(judged(_succeeded("vulnerabilities")))
+    assert (finding.code, finding.message[:48]) == (
+        "evidence.withheld",
+        "vulnerabilities: listed and not attached (got no",
+    )
 
 
 def test_a_list_whose_predecessor_is_gone_does_not_follow_on(judged):
