@@ -1,20 +1,22 @@
 """What a finished image is like, read from its own layers and configuration and not from what its builder meant."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.debian.control import stanzas
 from pipeline.image.archive import Archive, merge
+from pipeline.image.inventory import Inventory, read_inventory
 from pipeline.image.layer import Kind, Tree
-from pipeline.image.secrets import find_secrets, secrets_in_environment
+from pipeline.image.secrets import Search, Secret, texts
 from pipeline.image.soundness import Flaw, flaws
 from pipeline.model.context import Context
 from pipeline.model.predicates import Descriptor, Hardening, ScaiAttribute, dump
 
 PRODUCER = "https://gatehouse.dev/producers/hardening"
-STATUS = "var/lib/dpkg/status.d/"
+#: How many writable paths the evidence names; it counts all.
+NAMED = 20
+MAX_NAMES = 4096
 #: Attribute to the codes of the flaws that deny it.
 ATTRIBUTES = {
     "ELF_CLOSURE": {"image.missing-library"},
@@ -44,25 +46,29 @@ class Examination:
         return tuple(name for name, denying in ATTRIBUTES.items() if not codes & denying)
 
 
-def examine(archive: Archive, platform: str) -> Examination:
-    """Read every layer; raises CannotEvaluate (``archive.malformed``)."""
-    config = archive.config(platform).get("config", {})
+def examine(archive: Archive, platform: str, search: Search) -> Examination:
+    """Read every layer, and ``search`` for secrets what no installed package brought.
+
+    Raises CannotEvaluate (``archive.malformed``, ``image.inventory``, and what ``search`` raises).
+    """
+    configuration = archive.config(platform)
+    config = configuration.get("config") or {}
     layers = archive.layer_trees(platform)
     tree = merge(layers)
-    # A file that an upper layer removes is still in the lower one, for everyone to read.
-    secrets = {secret for layer in layers for secret in find_secrets(layer)}
-    secrets.update(secrets_in_environment(config.get("Env", [])))
+    inventory = read_inventory(tree)
+    secrets = search(texts(layers, tree, inventory, configuration))
     found = [
-        *_user_flaws(str(config.get("User", ""))),
+        *_user_flaws(str(config.get("User") or "")),
         *flaws(tree),
-        *(Flaw("image.secret", secret.path, secret.form) for secret in sorted(secrets, key=lambda s: s.path)),
+        *_secret_flaws(secrets),
     ]
     sizes = {
         "compressed_bytes": sum(layer["size"] for layer in archive.manifest(platform)["layers"]),
         "size_bytes": sum(len(entry.content) for layer in layers for entry in layer.values()),
         "layers": len(layers),
+        "secrets_accepted": sum(secret.accepted for secret in secrets),
     }
-    return Examination(tuple(found), {**sizes, **_measures(tree, config)})
+    return Examination(tuple(found), {**sizes, **_measures(tree, inventory, config)})
 
 
 def hardening_predicate(context: Context, examination: Examination, *, target: str, digest: str) -> dict[str, Any]:
@@ -78,36 +84,42 @@ def hardening_predicate(context: Context, examination: Examination, *, target: s
     )
 
 
+def _secret_flaws(secrets: Iterable[Secret]) -> list[Flaw]:
+    """One for each place, whatever it holds there."""
+    forms: dict[str, list[str]] = {}
+    for secret in sorted(secrets):
+        if not secret.accepted:
+            forms.setdefault(secret.path, []).append(secret.form)
+    return [Flaw("image.secret", path, " and ".join(found)) for path, found in forms.items()]
+
+
 def _user_flaws(user: str) -> list[Flaw]:
     if re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", user):
         return []
     return [Flaw("image.root-user", "configuration", f"user {user or 'none, which is root'}")]
 
 
-def _measures(tree: Tree, config: Mapping[str, Any]) -> Measures:
-    user = str(config.get("User", ""))
-    number = user.partition(":")[0]
-    packages = [path for path in tree if path.startswith(STATUS) and not path.endswith(".md5sums")]
-    ports = [int(port.partition("/")[0]) for port in config.get("ExposedPorts", {})]
-    writable = [
-        path
-        for path, entry in tree.items()
-        if entry.kind is not Kind.LINK and (entry.mode & 0o002 or (str(entry.owner) == number and entry.mode & 0o200))
-    ]
+def _measures(tree: Tree, inventory: Inventory, config: Mapping[str, Any]) -> Measures:
+    user = str(config.get("User") or "")
+    ports = [int(port.partition("/")[0]) for port in config.get("ExposedPorts") or ()]
+    writable = sorted(_writable(tree, user))
     return {
         "capabilities": " ".join(["NET_BIND_SERVICE"] if any(port < 1024 for port in ports) else []),
+        "distributions": len(inventory.distributions),
         "files": sum(entry.kind is Kind.FILE for entry in tree.values()),
-        "packages": len(packages),
-        "python": _python_version(tree, packages),
+        "packages": len(inventory.debian),
+        "python": inventory.python or "unknown",
         "user": user,
+        "writable": " ".join(f"/{path}" for path in writable[:NAMED])[:MAX_NAMES],
         "writable_paths": len(writable),
     }
 
 
-def _python_version(tree: Tree, packages: Sequence[str]) -> str:
-    """``3.13.5``: the upstream version of the interpreter's package, ``unknown`` without one."""
-    for path in packages:
-        if re.fullmatch(r"python3\.\d+-minimal", path.removeprefix(STATUS)):
-            (fields,) = stanzas(tree[path].content.decode("utf-8"))
-            return re.sub(r"^\d+:|-[^-]*$", "", fields.get("Version", "unknown"))
-    return "unknown"
+def _writable(tree: Tree, user: str) -> Iterator[str]:
+    """The paths that the image's user may write to, before any file system is made read-only."""
+    number, _, group = user.partition(":")
+    for path, entry in tree.items():
+        owned = str(entry.owner) == number and entry.mode & 0o200
+        shared = group == str(entry.owner if entry.group is None else entry.group) and entry.mode & 0o020
+        if entry.kind is not Kind.LINK and (owned or shared or entry.mode & 0o002):
+            yield path

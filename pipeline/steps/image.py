@@ -15,6 +15,7 @@ from pipeline.model.errors import Misuse
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Outcome, Problem, Status
 from pipeline.steps.job import Job
+from pipeline.steps.secret_search import secret_search
 
 TOOL = ("gatehouse-composer", "1")
 MAX_PROBLEMS = 20
@@ -23,7 +24,8 @@ _FIXES = {
     "image.missing-library": "add the package with that library to requirements/base.in, or leave out what needs it",
     "image.package-manager": "leave it out of requirements.in and of the application: an image is replaced, not mended",
     "image.root-user": "end the Dockerfile with `USER 65532:65532`",
-    "image.secret": "take it out of the tree and revoke it: whoever can pull the image can read it",
+    "image.secret": "take it out of the tree and revoke it: whoever can pull the image can read it; "
+    "where it is no secret, say so in policies/secrets.toml",
     "image.setuid": "leave the file out, or take its set-user bit away",
     "image.shell": "leave it out: a service needs no shell, an intruder does",
     "image.world-writable": "take the write permission for others away (`chmod o-w`)",
@@ -45,7 +47,8 @@ def run(job: Job) -> Outcome:
         composed = compose(_workshop(job), job.settings, job.source, fresh)
         opened = Archive(fresh)
         job.say("reading the finished layers")
-        examined = {platform: examine(opened, platform) for platform in sorted(opened.platforms)}
+        search = secret_search(job)
+        examined = {platform: examine(opened, platform, search) for platform in sorted(opened.platforms)}
         problems = [_problem(platform, flaw) for platform, seen in examined.items() for flaw in seen.flaws]
         if problems:
             return _refused(problems)

@@ -7,12 +7,17 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.running import environments
+
+ROOT = Path(__file__).parents[2]
 NAME = "thing-1.0-py3-none-any.whl"
 INFO = "thing-1.0.dist-info"
 
 _PIP = """\
 #!{python}
-import pathlib, shutil, sys
+import os, pathlib, shutil, sys
+if "pip" not in sys.argv:
+    os.execv({checks!r}, [{checks!r}, *sys.argv[1:]])
 words = dict(zip(sys.argv, sys.argv[1:]))
 wanted = pathlib.Path(words["--requirement"]).read_text()
 with pathlib.Path({log!r}).open("a") as log:
@@ -25,9 +30,14 @@ for path in pathlib.Path({house!r}).iterdir():
 
 
 def make_pip(folder: Path, house: Path) -> Path:
-    """A program that stands for a Python with pip: it "downloads" all of ``house`` and writes ``folder/log``."""
+    """A program that stands for the scanners' Python: as pip it "downloads" all of ``house`` and writes ``folder/log``.
+
+    Everything else runs in the real environment.
+    """
     program = folder / "python"
-    program.write_text(_PIP.format(python=sys.executable, log=str(folder / "log"), house=str(house)))
+    checks = str(environments.locate(ROOT, "checks").python)
+    names = {"python": sys.executable, "log": str(folder / "log"), "house": str(house), "checks": checks}
+    program.write_text(_PIP.format(**names))
     program.chmod(0o755)
     return program
 

@@ -12,6 +12,7 @@ from pipeline.image.composer import compose
 from pipeline.image.hardening import examine
 from pipeline.image.layer import file
 from pipeline.image.lower_layers import Workshop
+from pipeline.image.secrets import detector
 from pipeline.indexes import pip_environment
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Misuse, Refused
 from pipeline.processes import run
@@ -245,8 +246,8 @@ class TestTheRealImage:
         assert one.written == other.written
         assert first.read_bytes() == second.read_bytes()
 
-    def test_it_has_every_attribute(self, real):
-        seen = examine(Archive(real[0][1]), "linux/amd64")
+    def test_it_has_every_attribute(self, real, checks_python):
+        seen = examine(Archive(real[0][1]), "linux/amd64", detector(checks_python))
         assert seen.flaws == ()
         assert int(seen.measures["size_bytes"]) <= 75_000_000
 

@@ -3,6 +3,7 @@ import pytest
 from pipeline.image.archive import Archive, PlatformImage, write_archive
 from pipeline.image.hardening import ATTRIBUTES, examine, hardening_predicate
 from pipeline.image.layer import Entry, Kind, file, folder, link, pack
+from pipeline.image.secrets import Secret
 from pipeline.model.context import Context, Source, Tool
 from pipeline.model.kinds import Kind as Evidence
 from pipeline.model.predicates import Hardening, parse_predicate
@@ -25,6 +26,14 @@ CONTEXT = Context(
 )
 
 
+SECRET = b"a secret of the tests"
+
+
+def seen_secrets(texts):
+    """In place of the detector, which has tests of its own."""
+    return [Secret(path, "Test Secret", accepted="known" in path) for path, text in texts if SECRET.decode() in text]
+
+
 @pytest.fixture
 def seen(tmp_path):
     def run(*layers, **changed):
@@ -37,7 +46,7 @@ def seen(tmp_path):
         }
         path = tmp_path / "image.tar"
         write_archive(path, [PlatformImage("linux/amd64", config, packed)], name="thing", tag="1")
-        return examine(Archive(path), "linux/amd64")
+        return examine(Archive(path), "linux/amd64", seen_secrets)
 
     return run
 
@@ -53,7 +62,7 @@ def test_the_measures_are_what_the_layers_hold(seen):
     assert measures["size_bytes"] == len(PYTHON) + len(b"interpreter") + 5
     assert (measures["packages"], measures["python"], measures["files"]) == (1, "3.13.5", 4)
     assert (measures["user"], measures["layers"], measures["capabilities"]) == ("65532:65532", 2, "")
-    assert measures["writable_paths"] == 2
+    assert (measures["writable"], measures["writable_paths"]) == ("/home/nonroot /tmp", 2)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +74,7 @@ def test_the_measures_are_what_the_layers_hold(seen):
         ({"app/x": Entry(Kind.FILE, 0o666)}, "NO_WORLD_WRITABLE_FILES", "image.world-writable"),
         ({"app/x": link("nowhere")}, "NO_DANGLING_LINKS", "image.dangling-link"),
         ({"app/x": file(b"\x7fELF")}, "ELF_CLOSURE", "image.missing-library"),
-        ({"app/x": file(b"AKIA" + b"IOSFODNN7EXAMPLE")}, "NO_SECRETS", "image.secret"),
+        ({"app/x": file(SECRET)}, "NO_SECRETS", "image.secret"),
     ],
 )
 def test_a_flaw_takes_its_attribute_away(seen, layer, attribute, code):
@@ -80,21 +89,33 @@ def test_a_user_that_is_or_may_be_root_is_a_flaw(seen, user):
 
 
 def test_a_secret_that_an_upper_layer_removes_is_still_found(seen):
-    found = seen({"app/key": file(b"AKIA" + b"IOSFODNN7EXAMPLE")}, {"app/.wh.key": file(b"")})
+    found = seen({"app/key": file(SECRET)}, {"app/.wh.key": file(b"")})
     assert [(flaw.code, flaw.path) for flaw in found.flaws] == [("image.secret", "app/key")]
 
 
 def test_a_secret_in_the_environment_is_found(seen):
-    assert [flaw.path for flaw in seen(Env=["API_KEY=vK9x2QmL7pRt4Wz8Yb3Nc6Jd"]).flaws] == ["ENV API_KEY"]
+    assert [flaw.path for flaw in seen(Env=[f"API_KEY={SECRET.decode()}"]).flaws] == ["ENV API_KEY"]
+
+
+def test_a_secret_that_somebody_answers_for_is_counted_and_no_flaw(seen):
+    found = seen({"app/known": file(SECRET)})
+    assert (found.flaws, found.measures["secrets_accepted"]) == ((), 1)
+    assert "NO_SECRETS" in found.attributes
+
+
+@pytest.mark.parametrize("entry", [Entry(Kind.FILE, 0o664, owner=0, group=65532), Entry(Kind.FILE, 0o600, owner=65532)])
+def test_what_the_user_or_its_group_may_write_is_named(seen, entry):
+    assert "/app/spool" in seen({"app/spool": entry}).measures["writable"].split()
 
 
 def test_a_low_port_needs_a_capability(seen):
     assert seen(ExposedPorts={"80/tcp": {}}).measures["capabilities"] == "NET_BIND_SERVICE"
 
 
-def test_an_image_without_package_metadata_has_an_unknown_python(seen):
-    removed = {f"var/lib/dpkg/status.d/.wh.python3.13-minimal{end}": file(b"") for end in ("", ".md5sums")}
-    assert seen(removed).measures["python"] == "unknown"
+def test_an_image_without_an_interpreter_has_an_unknown_python(seen):
+    records = {f"var/lib/dpkg/status.d/.wh.python3.13-minimal{end}": file(b"") for end in ("", ".md5sums")}
+    programs = {f"usr/bin/.wh.{name}": file(b"") for name in ("python3", "python3.13")}
+    assert seen({**records, **programs}).measures["python"] == "unknown"
 
 
 def test_the_predicate_names_the_image_by_digest(seen):

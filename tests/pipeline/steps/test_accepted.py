@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from pipeline.model.errors import CannotEvaluate
-from pipeline.steps.accepted import load_accepted
+from pipeline.steps.accepted import load_accepted, load_accepted_secrets
 
 ENTRY = (
     '[[accepted]]\nid = "B602"\nfile = "service/a.py"\nreason = "checked"\nowner = "somebody"\nexpires = 2026-12-31\n'
@@ -59,3 +59,35 @@ def test_a_missing_file_cannot_be_evaluated(tmp_path):
 
 def test_what_this_repository_accepts_is_readable(root):
     assert all(entry.owner for entry in load_accepted(root))
+
+
+SECRET = (
+    '[[accepted]]\nid = "Secret Keyword"\nfile = "app/a b.py"\nreason = "public"\nowner = "somebody"\n'
+    "expires = 2026-12-31\n"
+)
+
+
+def write_secrets(folder, text):
+    (folder / "policies").mkdir()
+    (folder / "policies/secrets.toml").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("place", ["app/a b.py", "ENV API_KEY"])
+def test_what_looks_like_a_secret_is_accepted_by_form_and_place(tmp_path, place):
+    (entry,) = load_accepted_secrets(write_secrets(tmp_path, SECRET.replace("app/a b.py", place)))
+    assert (entry.id, entry.file) == ("Secret Keyword", place)
+
+
+@pytest.mark.parametrize(
+    "text", [SECRET + SECRET, SECRET.replace("app/a b.py", "/app/a.py"), SECRET.replace("reason", "why"), "[["]
+)
+def test_another_shape_of_accepted_secrets_cannot_be_evaluated(tmp_path, text):
+    with pytest.raises(CannotEvaluate, match=r"policies/secrets\.toml: not readable") as refused:
+        load_accepted_secrets(write_secrets(tmp_path, text))
+    assert refused.value.code == "image.accepted"
+
+
+def test_without_a_file_no_secret_is_accepted(tmp_path, root):
+    assert load_accepted_secrets(tmp_path) == []
+    assert all(entry.owner for entry in load_accepted_secrets(root))

@@ -61,10 +61,24 @@ def test_a_flaw_in_the_finished_image_fails_and_leaves_no_archive(here):
     assert problem.code == "image.secret"
     assert problem.message == (
         "linux/amd64: /app/service/settings.py: not allowed in an image "
-        "(got random-looking value of a secret's name, expected none)"
+        "(got Base64 High Entropy String and Secret Keyword, expected none)"
     )
     assert outcome.evidence == []
     assert [path.name for path in (here.root / "dist").iterdir()] == []
+
+
+def test_a_finding_that_policy_accepts_is_counted_until_its_day(here):
+    (here.root / "service" / "settings.py").write_text('SECRET_KEY = "vK9x2QmL7pRt4Wz8Yb3Nc6Jd"\n')
+    forms, rest = ("Base64 High Entropy String", "Secret Keyword"), 'reason = "public"\nowner = "ann"\n'
+    entry = "[[accepted]]\nid = '{}'\nfile = 'app/service/settings.py'\n" + rest + "expires = {}\n"
+    accepted = here.root / "policies" / "secrets.toml"
+    accepted.parent.mkdir()
+    accepted.write_text("".join(entry.format(form, "2026-11-21") for form in forms))
+    outcome = image.run(here.job)
+    assert outcome.status is Status.PASSED
+    assert outcome.data["measures"]["linux/amd64"]["secrets_accepted"] == 2
+    accepted.write_text("".join(entry.format(form, "2026-11-20") for form in forms))
+    assert [problem.code for problem in image.run(here.job).problems] == ["image.secret"]
 
 
 def test_a_shell_among_the_applications_files_fails(here):
