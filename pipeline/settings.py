@@ -69,6 +69,7 @@ class Base(Document):
     mirror: Annotated[str, AfterValidator(_address)] = ""
     snapshot: Annotated[str, AfterValidator(_address)] = ""
     suite: Annotated[str, StringConstraints(pattern=r"^[a-z]+$")] = "trixie"
+    image: Annotated[str, StringConstraints(pattern=r"^([^@\s]{1,255}@sha256:[0-9a-f]{64})?$")] = ""
 
 
 class StoreSettings(Document):

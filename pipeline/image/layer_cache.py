@@ -18,7 +18,7 @@ class _Record(Document):
 
 
 #: The modules that decide what is in a layer.
-_MAKERS = ("base_layer", "bytecode", "composer", "debs", "layer", "lower_layers", "wheel_files")
+_MAKERS = ("base_layer", "bytecode", "composer", "debs", "foundation", "layer", "lower_layers", "wheel_files")
 
 
 def code_digest() -> str:

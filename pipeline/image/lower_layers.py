@@ -10,11 +10,12 @@ from pipeline.hash_locks import Locked
 from pipeline.image.archive import gunzip, read_tree
 from pipeline.image.base_layer import lay_out
 from pipeline.image.bytecode import compile_sources, host_architecture
+from pipeline.image.foreign_base import ForeignImage, Reference
 from pipeline.image.layer import Entry, Packed, Tree
 from pipeline.image.layer_cache import LayerCache
 from pipeline.image.wheel_files import WheelFiles, read_wheel
 from pipeline.image.wheels import Wheel, fetch_wheels, for_image
-from pipeline.model.errors import Refused
+from pipeline.model.errors import CannotEvaluate, Refused
 from pipeline.settings import Base
 
 
@@ -22,15 +23,28 @@ def _quiet(_: str) -> None:
     """Harmless default for progress."""
 
 
+def _no_registry(reference: Reference, platform: str) -> ForeignImage:
+    """Default for work on the locked base alone."""
+    raise CannotEvaluate(
+        "base.no-registry",
+        f"{reference}: not fetched for {platform} (got no registry to ask, expected one)",
+        fix="build it through `scripts/pipeline image`",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """Where the composer works. ``pip`` is a Python that has pip; ``pip_environment`` says which index it asks."""
+    """Where builders work. ``pip`` is a Python that has pip; ``pip_environment`` says which index it asks.
+
+    ``pull`` fetches a foreign base for a platform; it raises what stores raise.
+    """
 
     root: Path
     cache: Path
     pip: Path
     pip_environment: Mapping[str, str] = field(default_factory=dict)
     say: Callable[[str], None] = _quiet
+    pull: Callable[[Reference, str], ForeignImage] = _no_registry
 
 
 class LowerLayers:
@@ -45,6 +59,8 @@ class LowerLayers:
         self._settings = settings
         self._lock = lock
         self._python = lock.python()
+        # Where Debian's Python looks for what is not Debian's (``site-packages`` is not on its path).
+        self._packages_folder = f"usr/local/lib/python{self._python}/dist-packages"
         self._layers = LayerCache(shop.cache / "layers")
 
     def fetch(self, locked: Sequence[Locked]) -> dict[Wheel, Path]:
@@ -81,7 +97,9 @@ class LowerLayers:
             return found
         unpacked = [read_wheel(path) for _, path in sorted(wheels.items(), key=lambda item: item[0].filename)]
         time = max((wheel.time for wheel in unpacked), default=self._lock.time)
-        return self._layers.get_or_make(key, lambda: self._compiled(self._installed(unpacked)), time=time)
+        return self._layers.get_or_make(
+            key, lambda: self._compiled(install(unpacked, self._packages_folder)), time=time
+        )
 
     def _base_key(self, architecture: Architecture) -> str:
         digests = [package.sha256 for package in self._lock.packages[architecture]]
@@ -103,22 +121,6 @@ class LowerLayers:
         self._shop.say(f"laying out {len(packages)} packages for {architecture}")
         return lay_out(packages, architecture=architecture)
 
-    def _installed(self, wheels: Sequence[WheelFiles]) -> dict[str, Entry]:
-        """Where Debian's Python looks for what is not Debian's (``site-packages`` is not on its path)."""
-        tree: dict[str, Entry] = {}
-        for wheel in wheels:
-            placed = {f"usr/local/lib/python{self._python}/dist-packages/{path}": e for path, e in wheel.files.items()}
-            placed |= {f"usr/local/{path}": entry for path, entry in wheel.shared.items()}
-            differing = sorted(path for path in tree.keys() & placed.keys() if tree[path] != placed[path])
-            if differing:
-                raise Refused(
-                    "wheel.overlap",
-                    f"/{differing[0]}: in two wheels (got two contents, expected one owner of each file)",
-                    fix="lock only one of the packages that bring it",
-                )
-            tree |= placed
-        return tree
-
     def _compiled(self, tree: Tree) -> Tree:
         """With the host's base's byte code, its own wherever a source is the same; as it is where none is wanted."""
         if not self._byte_code:
@@ -130,6 +132,23 @@ class LowerLayers:
         }
         rest = {path: entry for path, entry in tree.items() if codes.get(path) not in ready}
         return {**tree, **ready, **compile_sources(rest, system, python=self._python)}
+
+
+def install(wheels: Sequence[WheelFiles], folder: str) -> dict[str, Entry]:
+    """The tree of ``wheels`` with ``folder`` as the place of installed packages; raises Refused (``wheel.overlap``)."""
+    tree: dict[str, Entry] = {}
+    for wheel in wheels:
+        placed = {f"{folder}/{path}": entry for path, entry in wheel.files.items()}
+        placed |= {f"usr/local/{path}": entry for path, entry in wheel.shared.items()}
+        differing = sorted(path for path in tree.keys() & placed.keys() if tree[path] != placed[path])
+        if differing:
+            raise Refused(
+                "wheel.overlap",
+                f"/{differing[0]}: in two wheels (got two contents, expected one owner of each file)",
+                fix="lock only one of the packages that bring it",
+            )
+        tree |= placed
+    return tree
 
 
 def _code_of(source: str, python: str) -> str:

@@ -76,6 +76,12 @@ class TestTheImage:
         (here.root / "unrelated.txt").write_text("not even in the image")
         assert build()[0].written.digest != first
 
+    def test_folders_of_the_base_keep_their_owner_and_mode(self, here, build):
+        dockerfile(here, DOCKERFILE + "COPY __main__.py /tmp/x/\nCOPY __main__.py /home/nonroot/\n")
+        tree = build()[1].tree("linux/amd64")
+        assert (tree["tmp"].mode, tree["tmp/x"].mode) == (0o1777, 0o755)
+        assert tree["home/nonroot"].owner == 65532
+
     def test_what_went_in_is_reported(self, build):
         composed, _ = build()
         assert [package.name for package in composed.packages["linux/amd64"]] == ["python3.13-minimal", "tzdata"]
@@ -166,15 +172,24 @@ class TestRefusals:
         assert error.code == "dockerfile.base-without-digest"
         assert "got python:3.13" in error.message
 
-    def test_a_foreign_base_with_digest_needs_an_engine(self, here, build):
+    def test_a_foreign_base_where_no_registry_may_be_asked(self, here, build):
         dockerfile(here, DOCKERFILE.replace("${BASE_IMAGE}", "python@sha256:" + "a" * 64))
-        assert refusal(build).code == "dockerfile.foreign-base"
+        error = refusal(build, CannotEvaluate)
+        assert error.code == "base.no-registry"
+        assert error.message.startswith("docker.io/library/python@sha256:aaa")
 
     def test_a_copy_over_a_link_of_the_base(self, here, build):
         dockerfile(here, DOCKERFILE + "COPY __main__.py /lib/x.py\n")
         error = refusal(build)
         assert error.code == "dockerfile.merged-folder"
-        assert error.fix.startswith("copy to /usr/lib")
+        assert error.message.startswith("Dockerfile: COPY over a link of the base (got /lib, ")
+        assert error.fix.startswith("copy to /usr/lib: ")
+
+    def test_a_folder_in_place_of_a_file_of_the_base(self, here, build):
+        dockerfile(here, DOCKERFILE + "COPY __main__.py /usr/share/zoneinfo/UTC/x.py\n")
+        error = refusal(build)
+        assert error.code == "dockerfile.merged-folder"
+        assert error.message.startswith("Dockerfile: COPY over a file of the base (got /usr/share/zoneinfo/UTC, ")
 
     def test_a_package_that_is_gone_from_the_mirror(self, here, build, tmp_path):
         here.archive.files = {path: body for path, body in here.archive.files.items() if "/tzdata/" not in path}
