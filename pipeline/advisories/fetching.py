@@ -15,7 +15,7 @@ class NotFound(NoAnswer):
     """The server answered 404: it does not know this document."""
 
 
-def fetch_json(address: str, *, timeout: float, body: Any = None) -> Any:
+def fetch_json(address: str, *, timeout: float, body: Any = None, accept: str = "application/json") -> Any:
     """GET, or POST where there is a ``body``, within ``timeout`` seconds in all; raises NoAnswer or NotFound."""
     import requests  # noqa: PLC0415  (a tenth of a second that an audit without fallback does not need)
 
@@ -23,7 +23,8 @@ def fetch_json(address: str, *, timeout: float, body: Any = None) -> Any:
         method = "GET" if body is None else "POST"
         with requests.Session() as session:
             session.max_redirects = 3
-            answer = session.request(method, address, json=body, timeout=timeout, stream=True)
+            headers = {"Accept": accept}
+            answer = session.request(method, address, json=body, headers=headers, timeout=timeout, stream=True)
             if answer.status_code == requests.codes.not_found:
                 raise NotFound("HTTP 404")
             if answer.status_code != requests.codes.ok:

@@ -27,9 +27,11 @@ from pipeline.hash_locks import read_lock
 from pipeline.image.purls import debian_purl
 from pipeline.image.wheels import LOCK
 from pipeline.indexes import index_base
+from pipeline.model.errors import GatehouseError
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Outcome, Problem, Status
 from pipeline.model.predicates import dump
+from pipeline.steps import dependencies
 from pipeline.steps.installed import version_of
 from pipeline.steps.job import Job
 
@@ -62,7 +64,22 @@ def sources(job: Job) -> Sources:
 
 def run(job: Job) -> Outcome:
     """Raises Refused (``lock.*``) and CannotEvaluate (``audit.*``, ``base.*``, ``tool.*``)."""
-    return audit(job, sources(job))
+    return with_dependencies(job, audit(job, sources(job)))
+
+
+def with_dependencies(job: Job, audited: Outcome) -> Outcome:
+    """``audited`` with the dependencies' evidence; where that cannot be made, all else is told the same."""
+    try:
+        evidence, problems = dependencies.look(job)
+    except GatehouseError as error:
+        evidence, problems = None, [Problem(code=error.code, message=error.message, fix=error.fix)]
+    return audited.model_copy(
+        update={
+            "status": Status.WARNED if problems else audited.status,
+            "evidence": [*audited.evidence, *([evidence] if evidence else [])],
+            "problems": [*audited.problems, *problems],
+        }
+    )
 
 
 def audit(job: Job, asked: Sources) -> Outcome:

@@ -17,6 +17,7 @@ MADE_BY: Mapping[Kind, str] = {
     Kind.TESTS: "tests",
     Kind.SAST: "sast",
     Kind.WORKFLOWS: "workflows",
+    Kind.DEPENDENCIES: "audit",
     Kind.VULNERABILITIES: "audit",
     Kind.SBOM: "sbom",
     Kind.HARDENING: "image",
@@ -24,7 +25,6 @@ MADE_BY: Mapping[Kind, str] = {
 }
 #: Kinds that no step of the main job makes.
 MADE_ELSEWHERE: Mapping[Kind, str] = {
-    Kind.DEPENDENCIES: "no step makes it yet",
     Kind.REPRODUCTION: "needs a second build, which no step makes yet",
 }
 _MAX_REASON = 300

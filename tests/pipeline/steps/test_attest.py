@@ -220,7 +220,7 @@ def test_what_is_not_there_is_listed_with_the_reason(job, attest, own):
     assert reasons(own) == {
         Kind.SOURCE: ("skipped", "step source has not run on this source tree"),
         Kind.SAST: ("crashed", "step sast crashed: bandit: not started at ./checks"),
-        Kind.DEPENDENCIES: ("skipped", "no step makes it yet"),
+        Kind.DEPENDENCIES: ("skipped", "step audit passed: audit was fine"),
         Kind.SMOKE: ("skipped", "step smoke warned: unhardened: no container engine answered"),
         Kind.REPRODUCTION: ("skipped", "needs a second build, which no step makes yet"),
     }
