@@ -8,11 +8,12 @@ import copy
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from sigstore._internal.timestamp import TimestampVerificationResult
+from sigstore._internal.trust import CertificateAuthority, CTKeyring, KeyringPurpose, RekorKeyring
 from sigstore.errors import VerificationError
 from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify.verifier import Verifier
@@ -141,9 +142,34 @@ def _malformed(what: str, error: Exception) -> CannotEvaluate:
     )
 
 
+class _KeptRoot(TrustedRoot):
+    """A trusted root that makes its key rings once: sigstore-python makes them for every bundle anew."""
+
+    @cached_property
+    def _logs(self) -> RekorKeyring:
+        return super().rekor_keyring(KeyringPurpose.VERIFY)
+
+    @cached_property
+    def _certificate_logs(self) -> CTKeyring:
+        return super().ct_keyring(KeyringPurpose.VERIFY)
+
+    @cached_property
+    def _stampers(self) -> list[CertificateAuthority]:
+        return super().get_timestamp_authorities()
+
+    def rekor_keyring(self, purpose: KeyringPurpose) -> RekorKeyring:
+        return self._logs if purpose is KeyringPurpose.VERIFY else super().rekor_keyring(purpose)
+
+    def ct_keyring(self, purpose: KeyringPurpose) -> CTKeyring:
+        return self._certificate_logs if purpose is KeyringPurpose.VERIFY else super().ct_keyring(purpose)
+
+    def get_timestamp_authorities(self) -> list[CertificateAuthority]:
+        return self._stampers
+
+
 @lru_cache(maxsize=8)
 def _verifier(root: TrustedRoot) -> "_TimedVerifier":
-    return _TimedVerifier(trusted_root=root)
+    return _TimedVerifier(trusted_root=_KeptRoot(root._inner))  # noqa: SLF001 - no public way; the version is pinned
 
 
 @lru_cache(maxsize=8)
@@ -151,14 +177,22 @@ def _authorities(root: TrustedRoot) -> tuple[x509.Certificate, ...]:
     return tuple(root.get_fulcio_certs())
 
 
+@lru_cache(maxsize=1024)
+def _issued(leaf: x509.Certificate, root: TrustedRoot) -> bool:
+    """Whether an authority of ``root`` signed ``leaf``. One certificate signs most of a release."""
+    for authority in _authorities(root):
+        try:
+            leaf.verify_directly_issued_by(authority)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return True
+    return False
+
+
 def _root_of(leaf: x509.Certificate, roots: Mapping[str, TrustedRoot], what: str) -> str:
     """The name of the root with an authority that signed ``leaf``; Refused (``bundle.root``) where there is none."""
     for name, root in roots.items():
-        for authority in _authorities(root):
-            try:
-                leaf.verify_directly_issued_by(authority)
-            except (ValueError, TypeError, InvalidSignature):
-                continue
+        if _issued(leaf, root):
             return name
     issuer = leaf.issuer.rfc4514_string()[:120]
     raise Refused(

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -43,18 +44,25 @@ def load_trusted_root(
     """
     if isinstance(content, Path):
         what, content = str(content), _read(content)
+    root = _parsed(content, what)
+    if now:
+        _check_current(parts(root), what, now)
+    return root
+
+
+@lru_cache(maxsize=8)
+def _parsed(content: bytes, what: str) -> TrustedRoot:
+    """The same bytes are the same root, so that what is made from it once is kept."""
     try:
         # sigstore-python's models let a duplicate key win silently, hence the parser of ours first.
         inner = models.TrustedRoot.from_json(canonical_json(parse_json(content, what=what, limit=MAX_BYTES)))
         root = TrustedRoot(inner)
-        found = parts(root)
+        found = {part.kind for part in parts(root)}
     except Exception as error:
         raise unreadable(what, f"{type(error).__name__}: {str(error).splitlines()[0]:.200}") from error
-    missing = sorted(set(NEEDED) - {part.kind for part in found})
+    missing = sorted(set(NEEDED) - found)
     if missing:
         raise unreadable(what, f"no {missing[0]} in it")
-    if now:
-        _check_current(found, what, now)
     return root
 
 

@@ -35,6 +35,7 @@ class OciLayout:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._blobs = path / "blobs" / "sha256"
 
     @property
     def address(self) -> str:
@@ -145,7 +146,7 @@ class OciLayout:
         return locked(self._path.with_name(f"{self._path.name}.{suffix}"))
 
     def _blob_path(self, digest: Digest) -> Path:
-        return self._path / "blobs" / "sha256" / digest.hex
+        return self._blobs / digest.hex
 
     def _holds(self, descriptor: Descriptor) -> bool:
         """Already there and undamaged; a damaged blob is written anew."""

@@ -65,8 +65,8 @@ def attach(
 
 
 def _attached_as(store: Store, image: Digest, bundle: Digest) -> bytes | None:
-    for referrer in store.referrers(image):
-        if any(layer.digest == bundle for layer in _bundle_layers(store, referrer)):
+    for referrer, document in open_referrers(store, image):
+        if any(layer.digest == bundle for layer in _bundle_layers(referrer, document)):
             return store.manifest(referrer.digest)
     return None
 
@@ -192,13 +192,18 @@ def _fallback(store: Readable, image: Digest) -> list[dict[str, Any]]:
 
 
 def find_referrers(store: Readable, image: Digest) -> list[Descriptor]:
-    """API and fallback tag united, each manifest opened: the body of every store's ``referrers``."""
+    """The body of every store's ``referrers``."""
+    return [referrer for referrer, _ in open_referrers(store, image)]
+
+
+def open_referrers(store: Readable, image: Digest) -> list[tuple[Descriptor, dict[str, Any]]]:
+    """API and fallback tag united, each with its manifest, which says what it is and of what it speaks."""
     fallback = [Digest.parse(entry["digest"]) for entry in _fallback(store, image)]
     candidates = unique([*(store.listed(image) or []), *fallback])
     if len(candidates) > MAX_REFERRERS:
         raise _too_many(image, "referrers", len(candidates))
     opened = (_open_referrer(store, image, candidate) for candidate in candidates)
-    return [referrer for referrer in opened if referrer is not None]
+    return [found for found in opened if found is not None]
 
 
 def _too_many(image: Digest, what: str, got: object) -> CannotEvaluate:
@@ -209,7 +214,7 @@ def _too_many(image: Digest, what: str, got: object) -> CannotEvaluate:
     )
 
 
-def _open_referrer(store: Readable, image: Digest, candidate: Digest) -> Descriptor | None:
+def _open_referrer(store: Readable, image: Digest, candidate: Digest) -> tuple[Descriptor, dict[str, Any]] | None:
     """The referrer as its own manifest describes it, None where it speaks of something else."""
     content = store.manifest(candidate)
     what = f"referrer {candidate}"
@@ -221,7 +226,7 @@ def _open_referrer(store: Readable, image: Digest, candidate: Digest) -> Descrip
     if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
         raise malformed(what, annotations, "annotations that are strings")
     media_type = str(document.get("mediaType", MANIFEST))
-    return Descriptor(media_type, candidate, len(content), artifact_type_of(document), annotations)
+    return Descriptor(media_type, candidate, len(content), artifact_type_of(document), annotations), document
 
 
 def attached_bundles(store: Readable, image: Digest) -> list[Attached]:
@@ -232,8 +237,8 @@ def attached_bundles(store: Readable, image: Digest) -> list[Attached]:
     """
     found: dict[Digest, Attached] = {}
     total = 0
-    for referrer in store.referrers(image):
-        for layer in _bundle_layers(store, referrer):
+    for referrer, document in open_referrers(store, image):
+        for layer in _bundle_layers(referrer, document):
             if layer.digest not in found:
                 if len(found) == MAX_REFERRERS:
                     raise _too_many(image, "bundles", "more")
@@ -245,9 +250,8 @@ def attached_bundles(store: Readable, image: Digest) -> list[Attached]:
     return list(found.values())
 
 
-def _bundle_layers(store: Readable, referrer: Descriptor) -> list[Descriptor]:
+def _bundle_layers(referrer: Descriptor, document: dict[str, Any]) -> list[Descriptor]:
     what = f"referrer {referrer.digest}"
-    document = read_object(store.manifest(referrer.digest), what=what)
     if not isinstance(document.get("layers"), list):
         return []
     layers = read_descriptors(document, "layers", what=what)
