@@ -102,7 +102,7 @@ def source(session: nox.Session) -> None:
     _step(session, "source")
 
 
-@nox.session(requires=["lint", "types", "tests", "sast", "workflows", "audit", "sbom", "image", "smoke"])
+@nox.session(requires=["lint", "types", "tests", "sast", "workflows", "audit", "sbom", "image", "smoke", "source"])
 def attest(session: nox.Session) -> None:
     """Sign every result and attach it to the image digest."""
     _step(session, "attest")
@@ -118,6 +118,16 @@ def verify(session: nox.Session) -> None:
 def promote(session: nox.Session) -> None:
     """Promote to development, or to the environment named behind `--`."""
     _step(session, "promote")
+
+
+@nox.session
+def reproduce(session: nox.Session) -> None:
+    """Build the image again, or `-- [HOST/REPO@]sha256:...`, compare, and sign what came out."""
+    try:
+        _step(session, "reproduce")
+    finally:
+        if (ROOT / environments.STATE / "run.json").exists():
+            _gatehouse(session, "report")
 
 
 @nox.session
