@@ -32,6 +32,7 @@ LAYERS = (
     "advisories",
     "steps",
     "gate",
+    "reproduction",
     "promotion",
     "report",
     "running",

@@ -11,6 +11,7 @@ from pipeline.commands.edge import (
     docker_config,
     forge,
     load_settings,
+    requester,
     root_folder,
     say,
     unexpected,
@@ -29,19 +30,21 @@ STEPS = {
     **{name: f"pipeline.steps.{name}" for name in _STEPS},
     "verify": "pipeline.gate.step",
     "promote": "pipeline.promotion.step",
+    "reproduce": "pipeline.reproduction.step",
 }
 
 
 def register(commands: "Subcommands") -> None:
     step = commands.add_parser("step", help="run one step (the sessions call this)")
     step.add_argument("name", choices=STEPS)
-    step.add_argument("--environment", action="append", default=[], type=_environment, metavar="NAME=PYTHON")
+    step.add_argument("--environment", action="append", default=[], type=environment, metavar="NAME=PYTHON")
     step.add_argument("--registry", default="", metavar="HOST/REPO")
     step.add_argument("--ci", action="store_true")
     step.set_defaults(run=_step)
 
 
-def _environment(text: str) -> tuple[str, Path]:
+def environment(text: str) -> tuple[str, Path]:
+    """``NAME=PYTHON`` of a locked environment."""
     name, separator, path = text.partition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"not NAME=PYTHON: {text!r}")
@@ -64,27 +67,18 @@ def make_job(arguments: argparse.Namespace) -> "Job":
         ci=arguments.ci,
         docker_config=docker_config(),
         forge=forge(),
+        requester=requester(),
         say=say,
     )
 
 
 def _step(arguments: argparse.Namespace) -> int:
-    from pipeline.model.outcome import Status, StepRecord
+    from pipeline.model.outcome import Status
     from pipeline.processes import end_with_parent
 
     end_with_parent()  # nobody is left to take its result
     use_system_certificates()
-    started = time.time()
-    job = make_job(arguments)
-    outcome, code = _outcome(job, arguments.name)
-    record = StepRecord(
-        step=arguments.name,
-        context=job.context("gatehouse", _version()),
-        seconds=round(time.time() - started, 2),
-        started=int(started),
-        outcome=outcome,
-    )
-    job.write_record(record)
+    outcome, code = record(make_job(arguments), arguments.name)
     print(f"{arguments.name}: {outcome.status.value}: {outcome.finding}", flush=True)
     for problem in outcome.problems:
         say(f"{problem.code}: {problem.message}\n  fix: {problem.fix}")
@@ -93,10 +87,22 @@ def _step(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _version() -> str:
+def record(job: "Job", name: str) -> "tuple[Outcome, int]":
+    """Run the step and leave its record; the exit code is of what stopped it, 0 for a step that came to its end."""
     from pipeline import __version__
+    from pipeline.model.outcome import StepRecord
 
-    return __version__
+    started = time.time()
+    outcome, code = _outcome(job, name)
+    written = StepRecord(
+        step=name,
+        context=job.context("gatehouse", __version__),
+        seconds=round(time.time() - started, 2),
+        started=int(started),
+        outcome=outcome,
+    )
+    job.write_record(written)
+    return outcome, code
 
 
 def _outcome(job: "Job", name: str) -> "tuple[Outcome, int]":

@@ -33,7 +33,7 @@ _WHOLE = ("sbom", "image", "smoke")
 #: Where engines listen: one that comes or goes is a change of the smoke step's input.
 _ENGINES = ("/var/run/docker.sock", "/run/podman/podman.sock", f"/run/user/{os.getuid()}/podman/podman.sock")
 #: Steps that look at the world as it is now, so that an old answer is no answer.
-ALWAYS = ("audit", "source", "attest", "verify", "promote")
+ALWAYS = ("audit", "source", "attest", "verify", "promote", "reproduce")
 
 
 @dataclass(frozen=True, slots=True)

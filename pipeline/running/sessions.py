@@ -32,6 +32,8 @@ TOOLS = {
     "verify": (),
     "promote": (),
 }
+#: The same of steps that run on demand, outside the main job.
+ON_DEMAND = {"reproduce": ("bootstrap", "checks")}
 #: Steps of the main job that judge and sign what the others left: they run after them, whatever those found.
 CLOSING = ("attest", "verify", "promote")
 
@@ -95,7 +97,7 @@ def _run_or_reuse(
 def _run_step(root: Path, step: str, options: tuple[str, ...], request: Request, say: Callable[[str], None]) -> int:
     python = ensure(root, "pipeline", say).python
     command = [str(python), "-I", str(root / "pipeline" / "__main__.py"), "step", step]
-    for name in ("pipeline", *TOOLS.get(step, ())):
+    for name in ("pipeline", *(TOOLS | ON_DEMAND).get(step, ())):
         command += ["--environment", f"{name}={ensure(root, name, say).python}"]
     if request.registry:
         command += ["--registry", request.registry]

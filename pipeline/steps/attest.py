@@ -6,6 +6,7 @@ signed too: they are evidence, and the gate's to judge.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from pipeline import __version__
 from pipeline.model.digests import Digest
@@ -66,7 +67,7 @@ def attest(job: Job, store: Store, signer: Signer) -> Outcome:
             kept += 1
         else:
             job.say(f"signing {piece_name(one.kind, one.platform)}")
-            own.append(_sign(job, store, signer, subject, statement))
+            own.append(sign(store, signer, subject, statement, job.now))
     listed = make_list(
         own,
         collected.absent,
@@ -77,7 +78,7 @@ def attest(job: Job, store: Store, signer: Signer) -> Outcome:
     )
     if listed is not None:
         document = Evidence(kind=Kind.EVIDENCE_LIST, predicate=dump(listed))
-        own.append(_sign(job, store, signer, subject, subject.statement(document)))
+        own.append(sign(store, signer, subject, subject.statement(document), job.now))
     referrers = ensure_listed(store, subject.image.digest, [one.manifest for one in own])
     artifacts = [*write_bundles(job, own, subject), _write_root(job, signer)]
     return _outcome(job, store, subject, own, artifacts, total=len(evidence), kept=kept, referrers=len(referrers))
@@ -107,9 +108,10 @@ def push_image(job: Job, store: Store) -> Subject:
     return Subject(name=job.settings.app.name, image=image, platforms=platforms)
 
 
-def _sign(job: Job, store: Store, signer: Signer, subject: Subject, statement: bytes) -> Own:
+def sign(store: Store, signer: Signer, subject: Subject, statement: bytes, now: datetime) -> Own:
+    """Sign ``statement`` and attach it; raises CannotEvaluate (``attest.kind``, ``signing.*``, ``store.*``)."""
     bundle = signer.sign(statement)
-    referrer = attach(store, subject.image, bundle, job.now)
+    referrer = attach(store, subject.image, bundle, now)
     parsed = parse_statement(statement)
     kind = parsed.kind
     if kind is None:

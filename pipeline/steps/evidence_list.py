@@ -60,6 +60,20 @@ def make_list(
     return fresh
 
 
+def absences(listed: EvidenceList) -> list[Absent]:
+    """What a list says is not there: its successor says so too, of all that has not come since."""
+    return [
+        Absent(
+            kind=reference.annotations.kind,
+            platform=reference.annotations.platform,
+            status=reference.annotations.status,
+            reason=reference.annotations.reason or "",
+        )
+        for reference in listed.references
+        if reference.annotations.status != "present"
+    ]
+
+
 def list_references(
     own: Iterable[Own], absent: Iterable[Absent], platforms: Mapping[str, Digest]
 ) -> list[EvidenceReference]:

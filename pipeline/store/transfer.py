@@ -1,15 +1,17 @@
 """Moving images between an archive and a store, and with all their evidence between two stores."""
 
 import contextlib
+import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from pipeline.model.digests import Digest
+from pipeline.model.documents import canonical_json
 from pipeline.model.errors import CannotEvaluate
 from pipeline.store.documents import malformed, media_type_of, read_descriptor, read_descriptors, read_object
-from pipeline.store.interface import INDEXES, MAX_MANIFEST, Descriptor, Store, check_bytes, too_large
+from pipeline.store.interface import INDEX, INDEXES, MAX_MANIFEST, Descriptor, Readable, Store, check_bytes, too_large
 from pipeline.store.referrers import ensure_listed, publish
 from pipeline.store.streams import copy_checked
 
@@ -91,6 +93,52 @@ def push_archive(archive: Path, store: Store, tag: str) -> Descriptor:
         return store.resolve(str(image.digest))
 
 
+class _Target(Protocol):
+    def put_file(self, file: BinaryIO, descriptor: Descriptor) -> None: ...
+
+    def put_manifest(self, content: bytes, media_type: str) -> Any: ...
+
+
+class _NewArchive:
+    """A tar that becomes an OCI layout."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+        self._names: set[str] = set()
+
+    def put_file(self, file: BinaryIO, descriptor: Descriptor) -> None:
+        self._add(f"blobs/sha256/{descriptor.digest.hex}", file, descriptor.size)
+
+    def put_manifest(self, content: bytes, media_type: str) -> None:
+        del media_type  # stands in the manifest
+        self._add(f"blobs/sha256/{Digest.of(content).hex}", io.BytesIO(content), len(content))
+
+    def close(self, image: Descriptor) -> None:
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [image.to_json()]}
+        for name, value in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
+            content = canonical_json(value)
+            self._add(name, io.BytesIO(content), len(content))
+
+    def _add(self, name: str, file: BinaryIO, size: int) -> None:
+        # Platforms share layers.
+        if name not in self._names:
+            self._names.add(name)
+            member = tarfile.TarInfo(name)
+            member.size = size
+            self._tar.addfile(member, file)
+
+
+def pull_archive(store: Readable, image: Descriptor, archive: Path) -> None:
+    """The reverse of ``push_archive``: write ``image``, every byte checked against its digest, into a new file.
+
+    Raises CannotEvaluate (``store.*``, ``registry.*``) and Refused (``store.digest``); the file is then of no use.
+    """
+    with tarfile.open(archive, "w") as tar:
+        target = _NewArchive(tar)
+        _copy_image(store, image, target, depth=0)
+        target.close(image)
+
+
 def copy(source: Store, image: Descriptor, target: Store, *, tag: str | None = None) -> list[Descriptor]:
     """Copy ``image`` and everything that refers to it; returns the referrers as the target then lists them.
 
@@ -106,7 +154,7 @@ def copy(source: Store, image: Descriptor, target: Store, *, tag: str | None = N
     return ensure_listed(target, image.digest, [referrer.digest for referrer in expected])
 
 
-def _copy_image(source: Store | Archive, image: Descriptor, target: Store, *, depth: int) -> None:
+def _copy_image(source: Readable | Archive, image: Descriptor, target: _Target, *, depth: int) -> None:
     """Children before parents: a registry refuses a manifest whose parts it does not hold."""
     document = read_object(source.manifest(image.digest), what=f"manifest {image.digest}")
     media_type = media_type_of(document, image.media_type, what=f"manifest {image.digest}")
@@ -121,7 +169,7 @@ def _copy_image(source: Store | Archive, image: Descriptor, target: Store, *, de
         target.put_manifest(source.manifest(image.digest), media_type)
 
 
-def _copy_content(source: Store | Archive, manifest: Descriptor, target: Store) -> None:
+def _copy_content(source: Readable | Archive, manifest: Descriptor, target: _Target) -> None:
     what = f"manifest {manifest.digest}"
     document = read_object(source.manifest(manifest.digest), what=what)
     config = [read_descriptor(document["config"], what=f"{what}: config")] if "config" in document else []
