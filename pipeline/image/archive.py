@@ -63,7 +63,7 @@ def write_archive(path: Path, images: Sequence[PlatformImage], *, name: str, tag
     top = manifests[0]
     if len(manifests) > 1:
         top = _add(blobs, INDEX, canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}))
-    reference = {"org.opencontainers.image.ref.name": tag}
+    reference = {"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": f"{_whole_name(name)}:{tag}"}
     files: dict[str, Any] = {
         "oci-layout": {"imageLayoutVersion": "1.0.0"},
         "index.json": {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**top, "annotations": reference}]},
@@ -73,6 +73,12 @@ def write_archive(path: Path, images: Sequence[PlatformImage], *, name: str, tag
     write_atomic(path, tar(tree | {name: file(canonical_json(value)) for name, value in files.items()}, time=0))
     platforms = {image.platform: manifest["digest"] for image, manifest in zip(images, manifests, strict=True)}
     return Written(top["digest"], top["mediaType"], top["size"], platforms)
+
+
+def _whole_name(name: str) -> str:
+    """As containerd has it, whose store reads no ``RepoTags``: a host that is not named is Docker's."""
+    host, separator, _ = name.partition("/")
+    return name if separator and "." in host else f"docker.io/library/{name}"
 
 
 def _add(blobs: dict[str, bytes], media_type: str, content: bytes) -> dict[str, Any]:

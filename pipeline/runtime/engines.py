@@ -2,8 +2,9 @@
 
 import http.client
 import json
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5
 CALL_SECONDS = 120
 ANSWER_BYTES = 1024 * 1024
+_PLUGINS = tuple(Path(f"/usr/{place}/docker/cli-plugins") for place in ("local/lib", "local/libexec", "lib", "libexec"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,26 @@ def addresses(environment: Mapping[str, str]) -> list[str]:
     return [f"unix://{path}" for path in [*paths, "/run/podman/podman.sock"]]
 
 
-def connect(address: str) -> "DockerClient":
-    """A client of an engine that answered; the caller closes it. Raises DockerException."""
+def connect(address: str, *, seconds: int = CALL_SECONDS) -> "DockerClient":
+    """A client of an engine that answered; the caller closes it. ``seconds`` is how long one answer may be silent.
+
+    Raises DockerException.
+    """
     import docker  # noqa: PLC0415 - 0.2 s that only the steps with an engine pay
 
-    return docker.DockerClient(base_url=address, version="auto", timeout=CALL_SECONDS)
+    return docker.DockerClient(base_url=address, version="auto", timeout=seconds)
+
+
+def find_buildx(folders: Sequence[Path]) -> tuple[str, ...] | None:
+    """The command that is buildx, which needs no client beside it: in one of ``folders``, or where plugins are.
+
+    Source: Docker's CLI, ``cli-plugins/manager``, "getPluginDirs".
+    """
+    for folder in (*folders, *_PLUGINS):
+        program = folder / "docker-buildx"
+        if program.is_file() and os.access(program, os.X_OK):
+            return (str(program),)
+    return None
 
 
 def find_engine(environment: Mapping[str, str]) -> Search:
