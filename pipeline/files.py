@@ -13,7 +13,8 @@ from typing import BinaryIO
 from pipeline.model.errors import CannotEvaluate, GatehouseError
 
 
-def _cannot_write(path: Path, error: OSError) -> GatehouseError:
+def cannot_write(path: Path, error: OSError) -> GatehouseError:
+    """CannotEvaluate (``files.full``, ``files.unwritable``) for what kept ``path`` from being written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return CannotEvaluate(
         "files.full" if full else "files.unwritable",
@@ -49,7 +50,7 @@ def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def read_limited(path: Path, limit: int) -> bytes:
@@ -73,7 +74,7 @@ def locked(path: Path, *, mode: int = 0o600, waiting: Callable[[], None] | None 
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

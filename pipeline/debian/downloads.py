@@ -1,6 +1,5 @@
 """Files fetched by hash: several at once, resumed, from each address in turn, checked before anyone sees them."""
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.files import locked, sha256_file
+from pipeline.files import cannot_write, locked, sha256_file
 from pipeline.model.errors import CannotEvaluate
 
 if TYPE_CHECKING:
@@ -140,10 +139,12 @@ def _attempt(connection: "requests.Session", address: str, part: Path, item: Wan
                         file.truncate(0)
                         return "more bytes than locked", False
                     file.write(chunk)
-    except (requests.RequestException, _protocol_error()) as error:
+    except requests.RequestException as error:
         return type(error).__name__, True
+    except _protocol_error():
+        return f"{part.stat().st_size} bytes", True  # cut off, or silent, in the middle of it
     except OSError as error:
-        raise _disk(part, error) from error
+        raise cannot_write(part, error) from error
     size = part.stat().st_size
     return ("", False) if size == item.size else (f"{size} bytes", True)
 
@@ -154,20 +155,11 @@ def _chunks(answer: "requests.Response") -> Iterator[bytes]:
         yield chunk
 
 
-def _disk(path: Path, error: OSError) -> CannotEvaluate:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return CannotEvaluate(
-        "files.full" if full else "files.unwritable",
-        f"{path.parent}: not written (got {error.strerror or error}, expected room and permission to write)",
-        fix="free some disk space and run the command again" if full else f"make {path.parent} writable for this user",
-    )
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _disk(folder, error) from error
+        raise cannot_write(folder, error) from error
 
 
 def _host(address: str) -> str:

@@ -1,6 +1,8 @@
 """The service's wheels: what ``requirements.txt`` locks, fetched by hash and kept by hash."""
 
+import errno
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +12,7 @@ from packaging.markers import Marker
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from pipeline.files import sha256_file, write_atomic
+from pipeline.files import cannot_write, sha256_file, write_atomic
 from pipeline.hash_locks import Locked
 from pipeline.image.layer import sha256
 from pipeline.model.context import Sha256Hex
@@ -74,7 +76,7 @@ def fetch_wheels(
 ) -> dict[Wheel, Path]:
     """Each locked wheel and its file below ``cache``, checked against the lock now. ``pip`` is a Python that has pip.
 
-    Raises Refused (``wheels.wrong-hash``) and CannotEvaluate (``wheels.not-fetched``).
+    Raises Refused (``wheels.wrong-hash``) and CannotEvaluate (``wheels.not-fetched``, ``files.*``).
     """
     if not locked:
         return {}
@@ -83,7 +85,10 @@ def fetch_wheels(
     found = _cached(record, locked, cache)
     if found is None:
         say(f"fetching {len(locked)} wheels for {architecture}")
-        wheels = _download(locked, architecture, python, cache, pip, pip_environment)
+        try:
+            wheels = _download(locked, architecture, python, cache, pip, pip_environment)
+        except OSError as error:
+            raise cannot_write(cache, error) from error
         write_atomic(record, json.dumps(Selection(wheels=wheels).model_dump(), indent=1).encode())
         found = _cached(record, locked, cache)
     if found is None:
@@ -120,6 +125,7 @@ def _download(
         command += [word for tag in tags for word in ("--platform", tag)]
         ended = run([*command, "--dest", f"{temporary}/files", "--requirement", wanted], env=environment)
         if ended.exit_code != 0:
+            _check_room(ended.stderr)
             raise _pip_failed(ended.stderr.decode("utf-8", "replace"))
         return [_keep(path, locked, cache) for path in sorted(Path(temporary, "files").iterdir())]
 
@@ -136,6 +142,12 @@ def _keep(path: Path, locked: Sequence[Locked], cache: Path) -> Wheel:
     kept = cache / digest / path.name
     write_atomic(kept, path.read_bytes())
     return Wheel(name=item.name, version=item.version, filename=path.name, sha256=digest, size=kept.stat().st_size)
+
+
+def _check_room(stderr: bytes) -> None:
+    """Raise OSError where pip says that the disk is full: its errno is all that it tells."""
+    if f"[Errno {errno.ENOSPC}]".encode() in stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _pip_failed(stderr: str) -> GatehouseError:

@@ -1,32 +1,13 @@
 """The main job of one clone under other conditions: twice at once, offline, on a full disk, with what others broke."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.main_job import clone_of
+from tests.support.namespaces import OFFLINE, within
 
 pytestmark = pytest.mark.network
-
-
-def namespace(*options: str) -> list[str]:
-    """unshare(1) with ``options``, as root or as anybody, or a skip where this machine does not allow it."""
-    for command in (["unshare", *options], ["unshare", "--map-root-user", *options]):
-        try:
-            if subprocess.run([*command, "true"], capture_output=True, check=False, timeout=10).returncode == 0:
-                return command
-        except OSError:
-            break
-    pytest.skip(f"no namespaces here: unshare {' '.join(options)}")
-
-
-def within(prepare: str, *options: str) -> list[str]:
-    return [*namespace(*options), "sh", "-c", f'{prepare} && exec "$@"', "sh"]
-
-
-#: A network with nobody in it but this machine.
-OFFLINE = ("ip link set lo up", "--net")
 
 
 def test_twice_at_once_the_second_waits_says_so_and_reuses(warm, tmp_path):

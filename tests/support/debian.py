@@ -71,9 +71,10 @@ def write_keys(folder: Path) -> Path:
 
 @dataclass
 class DebianArchive:
-    """``files`` maps an address's path to its content; change it to misbehave."""
+    """``files`` maps an address's path to its content, ``replies`` to what is answered instead; both may misbehave."""
 
     files: dict[str, bytes] = field(default_factory=dict)
+    replies: dict[str, Reply] = field(default_factory=dict)
 
     def add_package(
         self, name: str, deb: bytes, *, archive: str = "debian", version: str = "1.0-1", **fields: str
@@ -117,6 +118,8 @@ class DebianArchive:
 
     def answer(self, request: Request) -> Reply:
         content = self.files.get(request.path)
+        if request.path in self.replies:
+            return self.replies[request.path]
         return Reply(404) if content is None else Reply(200, content)
 
 
