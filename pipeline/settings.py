@@ -91,6 +91,41 @@ class Advisories(Document):
     osv: Annotated[str, AfterValidator(_address)] = ""
 
 
+def _one_group(text: str) -> str:
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise ValueError(f"should be a regular expression ({error})") from None
+    if groups != 1:
+        raise ValueError("should be a regular expression with one group, which is kept")
+    return text
+
+
+class Exchange(Document):
+    """A request that the service answers, as the smoke step sends it; ``WEBSOCKET`` opens one and sends ``body``."""
+
+    name: Name
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"] = "GET"
+    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,2000}$")]
+    headers: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,100}$")],
+        Annotated[str, StringConstraints(pattern=r"^[ -~]{0,2000}$")],
+    ] = {}
+    body: Annotated[str, StringConstraints(max_length=16_000)] = ""
+    status: int = Field(default=200, ge=100, le=599)
+    contains: str = ""
+    keep: dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], Annotated[str, AfterValidator(_one_group)]
+    ] = {}
+
+
+def _named_once(exchanges: list[Exchange]) -> list[Exchange]:
+    names = [exchange.name for exchange in exchanges]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"should name each exchange once, not {twice} twice")
+    return exchanges
+
+
 class Settings(Document):
     app: App
     image: Image
@@ -100,6 +135,7 @@ class Settings(Document):
     promotion: Promotion = Field(default_factory=Promotion)
     signing: Signing = Field(default_factory=Signing)
     advisories: Advisories = Field(default_factory=Advisories)
+    smoke: Annotated[list[Exchange], Field(max_length=50), AfterValidator(_named_once)] = []
 
 
 def with_registry(settings: Settings, registry: str) -> Settings:

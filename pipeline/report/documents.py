@@ -116,6 +116,8 @@ def _comments(text: str) -> dict[str, str]:
     for line in text.splitlines():
         if heading := re.fullmatch(r"\[([a-z.]+)\].*", line):
             section = heading[1]
+        elif heading := re.fullmatch(r"\[\[([a-z.]+)\]\].*", line):
+            section = f"{heading[1]}[]"
         elif (key := re.match(r"([a-z_]+) *=", line)) and "#" in line:
             found[f"{section}.{key[1]}"] = line.rpartition("#")[2].strip()
     return found
@@ -124,8 +126,10 @@ def _comments(text: str) -> dict[str, str]:
 def _settings(model: type[BaseModel], prefix: str, comments: Mapping[str, str]) -> Iterator[list[str]]:
     for name, field in model.model_fields.items():
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _settings(inner, f"{prefix}{name}.", comments)
+        of_list = get_args(inner)[0] if get_origin(inner) is list else None
+        model_of = of_list or inner
+        if isinstance(model_of, type) and issubclass(model_of, BaseModel):
+            yield from _settings(model_of, f"{prefix}{name}{'[]' if of_list else ''}.", comments)
             continue
         default = "required" if field.default is PydanticUndefined else f"`{json.dumps(field.default)}`"
         yield [f"`{prefix}{name}`", _type(inner), default, comments.get(f"{prefix}{name}", "")]
@@ -136,6 +140,8 @@ def _type(annotation: Any) -> str:
     origin = get_origin(annotation)
     if annotation in words:
         return words[annotation]
+    if origin is dict:
+        return "table of text"
     if origin in (list, tuple):
         return f"list of {_type(get_args(annotation)[0])}"
     literals = [value for value in get_args(annotation) if isinstance(value, str)]

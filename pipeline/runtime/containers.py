@@ -3,13 +3,14 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.errors import CannotEvaluate
 from pipeline.runtime.engines import Engine, connect
+from pipeline.runtime.exchanges import Exchange, hold
 from pipeline.runtime.probes import Check, Target, ask, ended, wait_healthy
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ HARDENING: dict[str, Any] = {
     "user": SERVICE_USER,
     "tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,size=64m"},  # noqa: S108 - inside the container
     "mem_limit": "512m",
+    "memswap_limit": "512m",  # as much as memory: none of it swap
     "pids_limit": 128,
     # Named, because podman's own defaults are above what an engine inside a container may set.
     "ulimits": [
@@ -60,6 +62,7 @@ def run_hardened(
     *,
     port: int,
     health: str,
+    exchanges: Sequence[Exchange] = (),
     start_seconds: float = 30,
     stop_seconds: float = 15,
 ) -> Run:
@@ -75,7 +78,7 @@ def run_hardened(
         try:
             remove_stale(client)
             with _loaded(client, archive, identities) as image, _started(client, image, port) as container:
-                return _observe(container, port, health, start_seconds, stop_seconds)
+                return _observe(container, port, health, exchanges, start_seconds, stop_seconds)
         finally:
             client.close()
     except (DockerException, OSError) as error:
@@ -165,7 +168,14 @@ def _started(client: "DockerClient", image: "Image", port: int) -> Iterator["Con
         container.remove(force=True, v=True)
 
 
-def _observe(container: "Container", port: int, health: str, start_seconds: float, stop_seconds: float) -> Run:
+def _observe(
+    container: "Container",
+    port: int,
+    health: str,
+    exchanges: Sequence[Exchange],
+    start_seconds: float,
+    stop_seconds: float,
+) -> Run:
     container.reload()
     checks = [check_hardened(container.attrs)]
     published = (container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
@@ -173,7 +183,7 @@ def _observe(container: "Container", port: int, health: str, start_seconds: floa
         target = Target("127.0.0.1", int(published[0]["HostPort"]), health)
         checks.append(wait_healthy(target, start_seconds, lambda: _running(container)))
         if checks[-1].passed:
-            checks += ask(target)
+            checks += [*ask(target), *hold(target, exchanges)]
             checks.append(ended(_end(container, stop_seconds), stop_seconds))
     else:
         # An engine takes the published port back when the service has ended.
@@ -195,6 +205,7 @@ def check_hardened(attributes: dict[str, Any]) -> Check:
             "no new privileges": any("no-new-privileges" in option for option in host.get("SecurityOpt") or ()),
             "not privileged": host.get("Privileged") is False,
             "user": config.get("User") == SERVICE_USER,
+            "tmpfs for /tmp": "/tmp" in (host.get("Tmpfs") or {}),  # noqa: S108 - inside the container
             "memory limit": host.get("Memory", 0) > 0,
             "process limit": (host.get("PidsLimit") or 0) > 0,
         }.items()

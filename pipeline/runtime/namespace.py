@@ -22,9 +22,10 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pipeline.runtime import linux
+from pipeline.runtime.exchanges import Exchange, hold
 from pipeline.runtime.linux import Impossible
 from pipeline.runtime.probes import Check, Target, ask, ended, wait_healthy
 
@@ -48,6 +49,8 @@ class Plan:
     start_seconds: float
     stop_seconds: float
     log: str
+    exchanges: list[dict[str, Any]]
+    """The fields of each Exchange."""
     parent: int
     """Process id of the starter: when it dies, so does all of this."""
 
@@ -207,7 +210,7 @@ def _questions(plan: Plan, child: int) -> list[Check]:
     first = wait_healthy(target, plan.start_seconds, lambda: _alive(child))
     if not first.passed:
         return [first]
-    checks = [first, *ask(target)]
+    checks = [first, *ask(target), *hold(target, [Exchange(**fields) for fields in plan.exchanges])]
     if _alive(child):
         os.kill(child, signal.SIGTERM)
     return [*checks, ended(_wait(child, plan.stop_seconds), plan.stop_seconds)]

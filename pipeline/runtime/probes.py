@@ -6,7 +6,7 @@ Standard library only, so that it also runs inside a network namespace whose fil
 import http.client
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 TIMEOUT = 10.0
@@ -36,16 +36,31 @@ class Answer:
     headers: dict[str, str]
     """Names in lower case; of a repeated header the last."""
     body: bytes
+    cookies: dict[str, str]
+    """Name to value of each that is set."""
 
 
-def request(target: Target, method: str, path: str, *, timeout: float = TIMEOUT) -> Answer:
+def request(
+    target: Target,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    timeout: float = TIMEOUT,
+) -> Answer:
     """One request; raises OSError or http.client.HTTPException where no HTTP answer comes."""
     connection = http.client.HTTPConnection(target.host, target.port, timeout=timeout)
     try:
-        connection.request(method, path, headers={"Connection": "close"})
+        connection.request(method, path, body=body or None, headers={"Connection": "close", **(headers or {})})
         response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, response.read(BODY_LIMIT))
+        set_ = [line.partition(";")[0].partition("=") for line in response.headers.get_all("Set-Cookie") or ()]
+        return Answer(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            response.read(BODY_LIMIT),
+            {name.strip(): value.strip() for name, _, value in set_},
+        )
     finally:
         connection.close()
 

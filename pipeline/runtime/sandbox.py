@@ -9,12 +9,13 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pipeline import processes
 from pipeline.model.errors import CannotEvaluate
+from pipeline.runtime.exchanges import Exchange
 from pipeline.runtime.launch import Launch
 from pipeline.runtime.namespace import MOUNT_POINTS, Plan, Report
 from pipeline.runtime.probes import Check
@@ -55,6 +56,7 @@ def run_in_namespaces(
     port: int,
     health: str,
     log: Path,
+    exchanges: Sequence[Exchange] = (),
     start_seconds: float = 30,
     stop_seconds: float = 15,
 ) -> Report:
@@ -78,6 +80,7 @@ def run_in_namespaces(
         start_seconds=start_seconds,
         stop_seconds=stop_seconds,
         log=str(log),
+        exchanges=[asdict(exchange) for exchange in exchanges],
         parent=os.getpid(),
     )
     done = processes.run(

@@ -1,7 +1,7 @@
 """Step ``smoke``: the image starts, answers, withstands nonsense and ends when told to.
 
 On a container engine it runs hardened, and that is evidence. Without one its entrypoint runs in unprivileged user
-namespaces: a warning, never evidence. Knows nothing of the service but ``app.port`` and ``app.health``.
+namespaces: a warning, never evidence. What the service can do is declared in pipeline.toml, nothing of it known here.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.model.predicates import Descriptor, TestResult, dump
 from pipeline.runtime.containers import HARDENING, LOG_BYTES, run_hardened
 from pipeline.runtime.engines import Engine, find_engine
+from pipeline.runtime.exchanges import Exchange
 from pipeline.runtime.launch import read_launch
 from pipeline.runtime.probes import Check
 from pipeline.runtime.sandbox import run_in_namespaces, workplace
@@ -109,28 +110,38 @@ def _on_engine(job: Job, image: Image, engine: Engine) -> Outcome:
         frozenset({config, image.platforms[engine.platform], image.archive.digest}),
         port=app.port,
         health=app.health,
+        exchanges=_exchanges(job),
     )
     log = _keep_log(job, done.log)
     unseen = sorted(set(image.platforms) - {engine.platform})
     failed = [check for check in done.checks if not check.passed]
     missing = f"; not run: {', '.join(unseen)}" if unseen else ""
+    missing += "" if job.settings.smoke else "; pipeline.toml declares no [[smoke]] request of the service's own"
     if failed:
         status, finding = Status.FAILED, f"{_list(failed)} on {engine.name}"
     else:
         finding = f"{len(done.checks)} checks passed, hardened, on {engine.name} {engine.version}{missing}"
-        status = Status.WARNED if unseen else Status.PASSED
+        status = Status.WARNED if missing else Status.PASSED
     return Outcome(
         status=status,
         finding=finding,
-        evidence=[Evidence(kind=Kind.SMOKE, platform=engine.platform, predicate=_predicate(job, engine, done.checks))],
+        evidence=[
+            Evidence(kind=Kind.SMOKE, platform=engine.platform, predicate=_predicate(job, engine, done.checks, log))
+        ],
         problems=_problems(failed, done.log),
         artifacts=[log],
         data={"hardened": _hardened(done.checks), "engine": engine.name, "unseen": unseen},
     )
 
 
-def _predicate(job: Job, engine: Engine, checks: Sequence[Check]) -> dict[str, Any]:
-    options = HARDENING | {"port": job.settings.app.port, "health": job.settings.app.health}
+def _exchanges(job: Job) -> list[Exchange]:
+    return [Exchange(**declared.model_dump()) for declared in job.settings.smoke]
+
+
+def _predicate(job: Job, engine: Engine, checks: Sequence[Check], log: Artifact) -> dict[str, Any]:
+    app = job.settings.app
+    asked = [exchange.model_dump() for exchange in job.settings.smoke]
+    options = HARDENING | {"port": app.port, "health": app.health, "exchanges": asked}
     failed = [check.name for check in checks if not check.passed]
     return dump(
         TestResult(
@@ -144,6 +155,8 @@ def _predicate(job: Job, engine: Engine, checks: Sequence[Check]) -> dict[str, A
                 "failures": len(failed),
                 "hardened": _hardened(checks),
                 "engine": engine.name,
+                "requests": len(asked),
+                "log_sha256": log.sha256,
             },
         )
     )
@@ -164,7 +177,9 @@ def _in_namespaces(job: Job, image: Image) -> Outcome:
         rootfs.chmod(0o755)
         unpack_rootfs(image.path, here, rootfs)
         launch = read_launch(image.archive.config(here))
-        report = run_in_namespaces(rootfs, launch, port=app.port, health=app.health, log=written)
+        report = run_in_namespaces(
+            rootfs, launch, port=app.port, health=app.health, exchanges=_exchanges(job), log=written
+        )
         output = _end_of(written)
     data = {"hardened": False}
     if report.impossible:
@@ -207,7 +222,7 @@ def _problems(failed: Sequence[Check], log: bytes) -> list[Problem]:
     said = " | ".join(last)[-1000:] or "nothing"
     return [
         Problem(
-            code=f"smoke.{check.name}",
+            code=f"smoke.{check.name.partition(' ')[0]}",
             message=f"running image: {check.name} does not hold (got {check.detail}, expected a pass); log: {said}",
             fix="read dist/reports/smoke.log, mend the service and run `scripts/pipeline image smoke`",
         )

@@ -65,3 +65,21 @@ def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(Misuse) as refused:
         load(tmp_path)
     assert refused.value.code == "settings.missing"
+
+
+@pytest.mark.parametrize(
+    ("line", "fragment"),
+    [
+        ('name = "a"\npath = "no-slash"', "smoke.0.path"),
+        ('name = "a b"\npath = "/"', "smoke.0.name"),
+        ('name = "a"\npath = "/"\nmethod = "TRACE"', "smoke.0.method"),
+        ('name = "a"\npath = "/"\nheaders = { X = "a\\r\\nb" }', "smoke.0.headers.x"),
+        ('name = "a"\npath = "/"\nkeep = { id = "[" }', "should be a regular expression"),
+        ('name = "a"\npath = "/"\nkeep = { id = "(a)(b)" }', "with one group"),
+        ('name = "a"\npath = "/"\n[[smoke]]\nname = "a"\npath = "/"', "each exchange once, not a twice"),
+    ],
+)
+def test_a_request_of_the_smoke_step_is_held_to_its_form(tmp_path, text, line, fragment):
+    with pytest.raises(Misuse) as refused:
+        _load(tmp_path, f"{text.partition('[[smoke]]')[0]}\n[[smoke]]\n{line}\n")
+    assert fragment in refused.value.message.lower()

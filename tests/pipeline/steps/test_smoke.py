@@ -4,6 +4,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline import processes
+from pipeline.files import sha256_file
 from pipeline.model.context import Source
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind, kind_of
@@ -19,6 +21,7 @@ from pipeline.model.outcome import Outcome, Status, StepRecord
 from pipeline.model.predicates import parse_predicate
 from pipeline.runtime import containers
 from pipeline.runtime.engines import Engine, Search, connect, find_engine
+from pipeline.runtime.exchanges import Exchange
 from pipeline.runtime.namespace import Report
 from pipeline.runtime.probes import Check
 from pipeline.settings import Settings
@@ -40,6 +43,7 @@ SETTINGS = Settings.model_validate(
             "health": "/healthz",
         },
         "image": {"platforms": ["linux/amd64"]},
+        "smoke": [{"name": "page", "path": "/", "contains": "fine"}],
     }
 )
 
@@ -123,7 +127,7 @@ class TestWithoutAnEngine:
     def test_a_sound_image_warns_that_it_ran_unhardened_and_gives_no_evidence(self, made):
         outcome = in_namespaces(made)
         assert outcome.status is Status.WARNED
-        assert outcome.finding.startswith("unhardened: user namespace, no engine; 9 checks passed")
+        assert outcome.finding.startswith("unhardened: user namespace, no engine; 10 checks passed")
         assert (outcome.evidence, outcome.data) == ([], {"hardened": False})
 
     def test_the_log_is_kept_printable_and_the_work_folder_removed(self, made):
@@ -217,6 +221,8 @@ class TestOnAnEngine:
             "failures": 0,
             "hardened": True,
             "engine": "docker",
+            "requests": 1,
+            "log_sha256": sha256_file(made.dist / "reports" / "smoke.log"),
         }
 
     def test_the_predicate_is_of_its_kind_and_the_same_on_every_run(self, made, monkeypatch):
@@ -266,6 +272,25 @@ class TestOnAnEngine:
         image = smoke.read_image(made)
         assert {image.archive.digest, *image.platforms.values()} <= asked["identities"]
         assert (asked["port"], asked["health"]) == (PORT, "/healthz")
+        assert asked["exchanges"] == [Exchange(name="page", path="/", contains="fine")]
+
+    def test_a_service_that_declares_no_request_is_warned_about(self, made, monkeypatch):
+        on_fake_engine(monkeypatch, *GOOD)
+        outcome = smoke.smoke(replace(made, settings=SETTINGS.model_copy(update={"smoke": []})), {})
+        assert outcome.status is Status.WARNED
+        assert outcome.finding.endswith("; pipeline.toml declares no [[smoke]] request of the service's own")
+
+    def test_other_requests_are_another_configuration(self, made, monkeypatch):
+        on_fake_engine(monkeypatch, *GOOD)
+        other = replace(made, settings=SETTINGS.model_copy(update={"smoke": []}))
+        one, two = (smoke.smoke(job, {}).evidence[0].predicate["configuration"] for job in (made, other))
+        assert one != two
+
+    def test_a_request_of_the_services_own_that_fails_has_the_one_code(self, made, monkeypatch):
+        on_fake_engine(monkeypatch, *GOOD, Check("request page", passed=False, detail="GET / gave status 500, not 200"))
+        (problem,) = smoke.smoke(made, {}).problems
+        assert problem.code == "smoke.request"
+        assert "request page does not hold (got GET / gave status 500, not 200" in problem.message
 
 
 @pytest.fixture(scope="session")
