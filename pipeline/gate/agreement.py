@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from pipeline.gate.environments import MaxAge
 from pipeline.gate.evidence import Piece
 from pipeline.gate.judgement import Finding, rfc3339
-from pipeline.gate.policy import MaxAge
 from pipeline.model.context import Context
 from pipeline.model.kinds import Kind
 from pipeline.model.predicates import Provenance, Sbom, TestResult, Vulnerabilities

@@ -82,6 +82,8 @@ class Judgement:
     inputs: tuple[Input, ...]
     sequences: Mapping[str, int]
     """The highest evidence list of each signer that was accepted, to be remembered."""
+    exceptions: tuple[str, ...] = ()
+    """The policy's exceptions that were used, by id: without them there would be more refusals."""
 
     @property
     def result(self) -> Literal["PASSED", "FAILED"]:
@@ -112,6 +114,7 @@ class Judgement:
             "warnings": [finding.to_json() for finding in self.warnings],
             "evidence": [one.to_json() for one in self.inputs],
             "sequences": dict(self.sequences),
+            "exceptions": list(self.exceptions),
         }
 
 

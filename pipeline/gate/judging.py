@@ -10,12 +10,13 @@ from pipeline.gate.agreement import (
     source_findings,
     time_findings,
 )
+from pipeline.gate.asking import ask
+from pipeline.gate.environments import Environment
 from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Memory, Piece
 from pipeline.gate.judgement import Finding, Judgement
 from pipeline.gate.levels import FAILED, Standings, levels
 from pipeline.gate.listing import Listing, list_findings, memory_findings, read_listing
-from pipeline.gate.policy import Environment, Policy
-from pipeline.gate.rules import View
+from pipeline.gate.policy import Policy
 from pipeline.gate.standing import OUTPUT, Standing, flaw_findings, signer_findings, stand
 from pipeline.model.kinds import SHAPES, Kind
 
@@ -34,7 +35,7 @@ def judge(
     4. Statement, predicate type and subject fit (else a Flaw); source, locks and contents are the provenance's.
     5. The evidence list is there, newest, complete; nothing is late, early, or contradicted.
     6. Each predicate parses strictly (else a Flaw).
-    7. Exceptions: this policy grants none.
+    7. The policy's exceptions excuse what they name, while they are in force and inside the budget.
     8. Every rule is asked about every piece of its kinds; none stops the others.
     9. Each required kind is there, on the list, by an allowed signer. No refusal is PASSED.
     10. The verdict is returned, whichever it is; promotion signs and attaches it.
@@ -61,6 +62,7 @@ def judge(
         *list_findings(lists, listing, standing.all_considered(), known),  # 5
         *memory_findings((piece for piece in pieces if piece.kind == Kind.EVIDENCE_LIST), memory.sequences, here.roots),
     ]
+    asked = ask(considered, policy, here, image.digest, now, {piece.digest for piece in standing.foreign})  # 7, 8
     findings = [
         *gaps,
         *source_findings(considered),  # 4
@@ -68,7 +70,7 @@ def judge(
         *completeness_findings(considered),
         *time_findings(_newest_lists(considered, listing), here.max_age, now),
         *contradiction_findings(considered),
-        *_rule_findings(considered, policy, here, now),  # 8
+        *asked.refusals,  # 7, 8
         *_missing(image, standing, listing, here, {finding.kind for finding in gaps}),  # 9
     ]
     refusals = [finding for finding in findings if finding.code not in here.warns]
@@ -79,8 +81,15 @@ def judge(
         policy=policy.digest,
         time=now,
         refusals=tuple(dict.fromkeys(refusals)),
-        warnings=tuple(dict.fromkeys([*soft, *ignored_strangers, *ignored_damaged, *_many(evidence)])),
-        levels=(FAILED,) if refusals else levels(_counted(image, standing, listing, soft), policy, here),
+        warnings=tuple(
+            dict.fromkeys(
+                [*soft, *asked.excused, *asked.warnings, *ignored_strangers, *ignored_damaged, *_many(evidence)]
+            )
+        ),
+        exceptions=asked.used,
+        levels=(FAILED,)
+        if refusals
+        else levels(_counted(image, standing, listing, [*soft, *asked.excused]), policy, here),
         inputs=tuple(one.as_input() for one in inputs),
         sequences=read_listing(piece for piece in standing.accepted if piece.kind == Kind.EVIDENCE_LIST).sequences,
     )
@@ -102,27 +111,6 @@ def _newest_vulnerabilities(pieces: Iterable[Piece]) -> list[Piece]:
 def _newest_lists(pieces: Iterable[Piece], listing: Listing) -> list[Piece]:
     """Without the lists that have a successor: those are late by nature."""
     return [piece for piece in pieces if piece.kind != Kind.EVIDENCE_LIST or piece in listing.newest]
-
-
-def _rule_findings(pieces: Iterable[Piece], policy: Policy, here: Environment, now: datetime) -> Iterator[Finding]:
-    for piece in pieces:
-        seen = View(
-            predicate=piece.plain,
-            limits=here.plain_limits(),
-            deadlines=here.deadlines.model_dump(),
-            signer=piece.verified.identity.facts(),
-            environment=here.name,
-            verified=piece.verified.verified_at,
-            now=now,
-        ).activation()
-        for compiled in policy.rules:
-            if not compiled.rule.applies(piece.kind, here.name):
-                continue
-            message = compiled.refusal(seen)
-            if message is not None:
-                where = f"{piece.platform} " if piece.platform else ""
-                rule = compiled.rule
-                yield Finding(code=rule.id, message=f"{where}{message}", fix=rule.fix, kind=piece.kind)
 
 
 def _missing(

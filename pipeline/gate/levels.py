@@ -6,9 +6,10 @@ SLSA's levels of the build track (SLSA v1.2, "Build: Track basics"), and three o
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.gate.environments import Environment
 from pipeline.gate.evidence import ImageFacts, Piece
 from pipeline.gate.judgement import Finding
-from pipeline.gate.policy import Environment, Policy
+from pipeline.gate.policy import Policy
 from pipeline.gate.signers import LOCAL_ROOT, GithubSigner
 from pipeline.gate.standing import usable
 from pipeline.model.kinds import SHAPES, Kind

@@ -2,115 +2,33 @@
 
 import hashlib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.files import read_limited
-from pipeline.gate.rules import Code, CompiledRule, Rule, View, compile_rule, holds
-from pipeline.gate.signers import LOCAL_ROOT, AnySigner, PersonSigner, Ref, Repository, Signer
+from pipeline.gate.environments import Environment, EnvironmentsFile, Succession
+from pipeline.gate.exceptions import ExceptionsFile, PolicyException
+from pipeline.gate.policy_checks import contradictions, toothless
+from pipeline.gate.rules import CompiledRule, Rule, compile_rule
+from pipeline.gate.signers import AnySigner
 from pipeline.model.documents import Document, canonical_json
 from pipeline.model.errors import CannotEvaluate
-from pipeline.model.kinds import LISTED, Kind
+from pipeline.model.kinds import Kind
 
 ENVIRONMENTS_FILE = "environments.toml"
 RULES_FILE = "rules.toml"
+EXCEPTIONS_FILE = "exceptions.toml"
+#: What a policy is made of; a file of them that is missing is refused.
+FILES = (ENVIRONMENTS_FILE, RULES_FILE, EXCEPTIONS_FILE)
+#: Folders for people and their editors: the gate reads nothing in them, and they are not part of the digest.
+BESIDE = ("schemas", "tests")
 MAX_POLICY_BYTES = 1024 * 1024
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-Days = Annotated[int, Field(ge=0, le=3660)]
-Hours = Annotated[int, Field(ge=1, le=24 * 3660)]
-LimitName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")]
-Limit = bool | int | float | str | tuple[str, ...]
-
-#: Refusals of the judge itself that an environment may soften to warnings. The others hold the chain together.
-SOFT_CODES = ("evidence.expired",)
-
-#: Families of rules beside the kinds.
-FAMILIES = ("licences", "signers")
-
-#: Kinds whose predicate says nothing that a rule could look at. Of ``source`` nothing writes evidence yet.
-WITHOUT_RULES = (Kind.SIGNATURE, Kind.SOURCE)
-
-
-_SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Deadlines(Document):
-    """Days from an advisory's publication to the day on which it refuses; all classes are named, *unknown* too."""
-
-    critical: Days
-    high: Days
-    medium: Days
-    low: Days
-    none: Days
-    unknown: Days
-
-
-class MaxAge(Document):
-    """Hours after its verified time for which evidence counts: of any kind, and of kinds on their own."""
-
-    default: Hours
-    kinds: dict[Kind, Hours] = Field(default_factory=dict)
-
-    def of(self, kind: Kind) -> int:
-        return self.kinds.get(kind, self.default)
-
-
-class EnvironmentSigners(Document):
-    """Names of the policy's signers: ``default`` for every kind, ``kinds`` for those on their own."""
-
-    default: Annotated[tuple[Name, ...], Field(min_length=1)]
-    kinds: dict[Kind, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(default_factory=dict)
-
-    def of(self, kind: Kind) -> tuple[str, ...]:
-        # Nobody grants because they may sign something else.
-        return self.kinds.get(kind, () if kind is Kind.GRANT else self.default)
-
-
-class Environment(Document):
-    """What one environment asks for."""
-
-    name: Name
-    roots: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names of the trust roots (``local``, ``public``) that count here."""
-    required: Annotated[tuple[Kind, ...], Field(min_length=1)]
-    warns: tuple[Code, ...] = ()
-    """Codes that warn here instead of refusing."""
-    signers: EnvironmentSigners
-    limits: dict[LimitName, Limit]
-    deadlines: Deadlines
-    max_age: MaxAge
-
-    def plain_limits(self) -> dict[str, Any]:
-        """The limits as rules see them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.limits.items()}
-
-
-class Succession(Document):
-    """What may follow what runs: a higher version on a commit that descends from it, except where this says more."""
-
-    unordered: tuple[Name, ...] = ()
-    """Environments in which anything may follow anything: the first one at most."""
-    hotfix: tuple[Ref, ...] = ()
-    """Branches whose releases need not descend from what runs; their version has to be higher all the same."""
-    grant_days: Annotated[int, Field(ge=1, le=90)] = 7
-    """How long a grant may live."""
-
-
-class EnvironmentsFile(Document):
-    """``policies/environments.toml``. ``environment`` is in the order of promotion."""
-
-    repository: Repository
-    """``owner/name`` whose workflows may sign; empty: not set yet, and no workflow may."""
-    signer: Annotated[dict[Name, Signer], Field(min_length=1)]
-    promotion: Succession = Field(default_factory=Succession)
-    environment: Annotated[tuple[Environment, ...], Field(min_length=1)]
 
 
 class RulesFile(Document):
@@ -121,7 +39,7 @@ class RulesFile(Document):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """A policy that holds together, its rules compiled. ``digest`` is over every file of the folder."""
+    """A policy that holds together, its rules compiled. ``digest`` is over all files that the gate reads."""
 
     digest: str
     repository: str
@@ -129,6 +47,7 @@ class Policy:
     succession: Succession
     environments: tuple[Environment, ...]
     rules: tuple[CompiledRule, ...]
+    exceptions: tuple[PolicyException, ...] = ()
 
     def environment(self, name: str) -> Environment:
         """Raises CannotEvaluate (``policy.environment``) for a name that the policy does not have."""
@@ -154,18 +73,27 @@ class Policy:
 
 def load_policy(folder: Path) -> Policy:
     """Read, check and compile the policy; raises CannotEvaluate (``policy.*``) naming file and place."""
-    contents = [_content(folder / name) for name in (ENVIRONMENTS_FILE, RULES_FILE)]
-    return replace(_compiled(*contents), digest=policy_digest(folder))
+    return replace(_compiled(*(_content(folder / name) for name in FILES)), digest=policy_digest(folder))
 
 
 @lru_cache(maxsize=16)
-def _compiled(environments_content: bytes, rules_content: bytes) -> Policy:
-    """The policy in two files, without its digest: a pure function of bytes, as judging a thousand releases asks."""
-    environments = _parse(EnvironmentsFile, environments_content, f"policies/{ENVIRONMENTS_FILE}")
-    rules = _parse(RulesFile, rules_content, f"policies/{RULES_FILE}").rule
-    _check(list(_contradictions(environments, rules)))
+def _compiled(environments: bytes, rules: bytes, exceptions: bytes) -> Policy:
+    """The policy in its files, without its digest: a pure function of bytes, as judging a thousand releases asks."""
+    return assemble(
+        _parse(EnvironmentsFile, environments, ENVIRONMENTS_FILE),
+        _parse(RulesFile, rules, RULES_FILE).rule,
+        _parse(ExceptionsFile, exceptions, EXCEPTIONS_FILE).exception,
+    )
+
+
+def assemble(
+    environments: EnvironmentsFile, rules: Iterable[Rule], exceptions: Iterable[PolicyException] = ()
+) -> Policy:
+    """The policy of these parts, without a digest; raises CannotEvaluate (``policy.*``)."""
+    rules, exceptions = tuple(rules), tuple(exceptions)
+    _check(list(contradictions(environments, rules, exceptions)))
     compiled = tuple(compile_rule(rule) for rule in rules)
-    _check([said for environment in environments.environment for said in _toothless(environment, compiled)])
+    _check([said for environment in environments.environment for said in toothless(environment, compiled)])
     return Policy(
         digest="",
         repository=environments.repository,
@@ -173,13 +101,18 @@ def _compiled(environments_content: bytes, rules_content: bytes) -> Policy:
         succession=environments.promotion,
         environments=environments.environment,
         rules=compiled,
+        exceptions=exceptions,
     )
 
 
 def policy_digest(folder: Path) -> str:
-    """SHA-256, in hexadecimal, over path and digest of every file below ``folder``."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    """SHA-256, in hexadecimal, over path and digest of every file below ``folder`` but those of ``BESIDE``."""
+    named = ((path.relative_to(folder), path) for path in sorted(folder.rglob("*")) if path.is_file())
+    files = {
+        name.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in named
+        if name.parts[0] not in BESIDE
+    }
     return hashlib.sha256(canonical_json(files)).hexdigest()
 
 
@@ -194,11 +127,23 @@ def _content(path: Path) -> bytes:
         raise _broken("policy.malformed", what, got, "a file", f"make {what} readable for this user") from error
 
 
-def _parse(model: type[Any], content: bytes, what: str) -> Any:
+def _with_days(value: Any) -> Any:
+    """TOML as JSON has it: a day as text (``2026-11-30``)."""
+    if isinstance(value, dict):
+        return {name: _with_days(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_days(item) for item in value]
+    return value.isoformat() if type(value) is date else value
+
+
+def _parse(model: type[Any], content: bytes, name: str) -> Any:
+    what = f"policies/{name}"
     try:
         if len(content) > MAX_POLICY_BYTES:
             raise ValueError(f"more than {MAX_POLICY_BYTES} bytes")
         parsed = tomllib.loads(content.decode("utf-8"))
+        # Elsewhere a day is a mistake: as text it would be a limit like any other.
+        parsed = _with_days(parsed) if model is ExceptionsFile else parsed
         return model.model_validate_json(canonical_json(parsed))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -209,77 +154,6 @@ def _parse(model: type[Any], content: bytes, what: str) -> Any:
         # TOMLDecodeError is a ValueError, and so are nan, dates and text that is no UTF-8 once they become JSON.
         got = " ".join(str(error).split())[:160]
         raise _broken("policy.malformed", what, got, "TOML in UTF-8", f"mend {what} at the place named") from error
-
-
-def _contradictions(file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator[str]:
-    """Sentences about what does not fit together across the two files."""
-    names = [environment.name for environment in file.environment]
-    codes = [rule.id for rule in rules]
-    yield from (f"environment {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
-    yield from (f"rule {code} is there twice" for code in sorted({c for c in codes if codes.count(c) > 1}))
-    for rule in rules:
-        yield from (f"rule {rule.id}: no environment {name}" for name in rule.environments or () if name not in names)
-        # The judge's own codes (`evidence.withheld`) must not be shared: what may warn is told by its code.
-        if rule.id.partition(".")[0] not in (*rule.kinds, *FAMILIES):
-            yield f"rule {rule.id}: its code is of none of its kinds"
-    for environment in file.environment:
-        yield from _misfits(environment, file, rules)
-    for environment in file.environment[1:]:
-        if LOCAL_ROOT in environment.roots:
-            yield f"environment {environment.name}: root {LOCAL_ROOT} counts in the first environment alone"
-    for name in file.promotion.unordered:
-        if name != names[0]:
-            yield f"promotion: {name} cannot be unordered, as it is not the first environment"
-
-
-def _misfits(environment: Environment, file: EnvironmentsFile, rules: tuple[Rule, ...]) -> Iterator[str]:
-    here = f"environment {environment.name}"
-    wanted = {name for names in (environment.signers.default, *environment.signers.kinds.values()) for name in names}
-    yield from (f"{here}: no signer {name}" for name in sorted(wanted - set(file.signer)))
-    for name in sorted(wanted & set(file.signer)):
-        if file.signer[name].root not in environment.roots:
-            yield f"{here}: signer {name} is of root {file.signer[name].root}, which does not count there"
-    yield from _misplaced_persons(environment, file)
-    yield from (f"{here}: {kind} cannot be required" for kind in environment.required if kind not in LISTED)
-    refusing = [rule for rule in rules if _applies(rule, environment) and rule.id not in environment.warns]
-    covered = {kind for rule in refusing for kind in rule.kinds}
-    bare = [kind for kind in environment.required if kind not in covered and kind not in WITHOUT_RULES]
-    yield from (f"{here}: {kind} is required and no rule that refuses looks at it" for kind in bare)
-    known = {*SOFT_CODES, *(rule.id for rule in rules)}
-    yield from (f"{here}: {code} cannot warn" for code in environment.warns if code not in known)
-    needed = {name for rule in rules if _applies(rule, environment) for name in rule.limits}
-    yield from (f"{here}: limit {name} is missing" for name in sorted(needed - set(environment.limits)))
-    yield from (f"{here}: no rule looks at limit {name}" for name in sorted(set(environment.limits) - needed))
-
-
-def _misplaced_persons(environment: Environment, file: EnvironmentsFile) -> Iterator[str]:
-    """Persons grant and do nothing else, and nobody but a person grants."""
-    asked = [("default", environment.signers.default), *environment.signers.kinds.items()]
-    for kind, names in asked:
-        for name in names:
-            if isinstance(file.signer.get(name), PersonSigner) != (kind == Kind.GRANT):
-                word = "no person" if kind == Kind.GRANT else "a person"
-                yield f"environment {environment.name}: signer {name} of {kind} is {word}: persons sign grants alone"
-
-
-def _toothless(environment: Environment, rules: tuple[CompiledRule, ...]) -> Iterator[str]:
-    """Rules that are true of an empty predicate by an empty signer: they cannot fail, or take silence for a yes."""
-    silence = View(
-        predicate={},
-        limits=environment.plain_limits(),
-        deadlines=environment.deadlines.model_dump(),
-        signer={},
-        environment=environment.name,
-        verified=_SOME_TIME,
-        now=_SOME_TIME,
-    ).activation()
-    for compiled in rules:
-        if _applies(compiled.rule, environment) and holds(compiled.allow, silence):
-            yield f"environment {environment.name}: rule {compiled.rule.id} allows evidence that says nothing"
-
-
-def _applies(rule: Rule, environment: Environment) -> bool:
-    return rule.environments is None or environment.name in rule.environments
 
 
 def _check(found: list[str]) -> None:

@@ -1,15 +1,20 @@
-"""Policy rules: CEL expressions that are type-checked when loaded, and allow only on an exact ``true``."""
+"""Policy rules: CEL expressions that are type-checked when loaded, and allow only on an exact ``true``.
+
+A rule is asked about a piece of evidence as a whole, or with ``each`` about every item of a list in it, so that an
+exception can speak of one item and of nothing else.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from cel_expr_python import cel
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from pipeline.gate.functions import declarations
 from pipeline.model.documents import Document
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
@@ -29,9 +34,10 @@ _VARIABLES = {
     "verified": cel.Type.TIMESTAMP,
     "now": cel.Type.TIMESTAMP,
 }
+#: Besides, in rules with ``each``: what the rule is asked about.
+_ITEM = {"item": cel.Type.DYN}
 _LIMIT = re.compile(r"\blimits\.([a-z_][a-z0-9_]*)")
 _SHOWN = 5
-_SHOWN_NAMES = 3
 
 
 class Rule(Document):
@@ -42,12 +48,16 @@ class Rule(Document):
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
     environments: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Where it applies; None: everywhere."""
+    each: Expression | None = None
+    """CEL of a list, or of a map for its keys: ``allow`` has to be true of every ``item``. None: of the whole."""
+    finding: Expression | None = None
+    """CEL of a list of text: the names of an item, by which an exception may name it."""
+    component: Expression | None = None
+    """CEL of text: the package URL of an item, by which an exception may name it."""
     allow: Expression
     """CEL of type BOOL; anything but ``true`` refuses."""
     got: Expression
-    """CEL that shows what was found, any type."""
-    names: Expression | None = None
-    """CEL of a list that is shown behind ``got``: sorted, three of them at most."""
+    """CEL that shows what was found (of one item, with ``each``), any type."""
     expected: Expression
     message: Sentence
     """``<subject>: <what differs>`` with ``(got {got}, expected {expected})``."""
@@ -60,16 +70,26 @@ class Rule(Document):
             raise ValueError("should end with (got {got}, expected {expected})")
         return message
 
+    @model_validator(mode="after")
+    def _names_its_items(self) -> "Rule":
+        if (self.each is None) != (self.finding is None and self.component is None):
+            raise ValueError("should have finding or component where it has each, and only there")
+        return self
+
+    @property
+    def family(self) -> str:
+        return self.id.partition(".")[0]
+
     @property
     def limits(self) -> frozenset[str]:
         """The names of the limits that it looks at."""
-        return frozenset(_LIMIT.findall(f"{self.allow} {self.got} {self.names or ''} {self.expected}"))
+        return frozenset(_LIMIT.findall(f"{self.each or ''} {self.allow} {self.got} {self.expected}"))
 
     def applies(self, kind: Kind, environment: str) -> bool:
         return kind in self.kinds and (self.environments is None or environment in self.environments)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """What the rules see of one piece of evidence."""
 
@@ -81,9 +101,52 @@ class View:
     verified: datetime
     now: datetime
 
+    @cached_property
     def activation(self) -> cel.Activation:
         """The view in CEL's form: made once for all rules, as it converts the whole predicate."""
-        return _environment().Activation({name: getattr(self, name) for name in _VARIABLES})
+        return _environment().Activation(self._values())
+
+    def of(self, item: Any) -> cel.Activation:
+        """The same with one ``item``."""
+        return _environment(items=True).Activation({**self._values(), "item": item})
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _VARIABLES}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One thing that a rule was asked about. ``names`` and ``component`` are what exceptions may call it."""
+
+    names: frozenset[str] = frozenset()
+    component: str | None = None
+    allowed: bool = False
+    got: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """What a rule refuses. Without items nobody can say what exactly, and no exception can name it."""
+
+    rule: Rule
+    items: tuple[Item, ...]
+    got: str
+    expected: str
+
+    @property
+    def message(self) -> str:
+        # The expected value is the policy's own, so that nothing in it is taken for a placeholder.
+        return self.rule.message.replace("{expected}", self.expected).replace("{got}", self.got)
+
+    def without(self, excused: Iterable[Item]) -> "Refusal | None":
+        """The rest of it; None where nothing is left. What cannot be read stays whole."""
+        gone = set(excused)
+        left = tuple(item for item in self.items if item not in gone)
+        if left == self.items:
+            return self
+        if not left:
+            return None
+        return Refusal(rule=self.rule, items=left, got=_listed(item.got for item in left), expected=self.expected)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,54 +154,105 @@ class CompiledRule:
     """A rule whose expressions are compiled and of the right type."""
 
     rule: Rule
+    whole: cel.Expression
+    """``allow``, of all items where there are any."""
+    each: cel.Expression | None
     allow: cel.Expression
     got: cel.Expression
     expected: cel.Expression
-    names: cel.Expression | None = None
+    finding: cel.Expression | None
+    component: cel.Expression | None
 
-    def refusal(self, seen: cel.Activation) -> str | None:
-        """The message of the refusal, None where the rule is exactly ``true``."""
-        if holds(self.allow, seen):
+    def refusal(self, seen: View) -> Refusal | None:
+        """What it refuses, None where the rule is exactly ``true``."""
+        if holds(self.whole, seen.activation):
             return None
-        got = _shown(self.got, seen)
-        if self.names is not None:
-            got = f"{got}: {_shown(self.names, seen, most=_SHOWN_NAMES)}"
-        # The expected value is the policy's own, so that nothing in it is taken for a placeholder.
-        return self.rule.message.replace("{expected}", _shown(self.expected, seen)).replace("{got}", got)
+        refused = tuple(item for item in self.items(seen) if not item.allowed)
+        got = _listed(item.got for item in refused) if refused else self._unlistable(seen)
+        return Refusal(rule=self.rule, items=refused, got=got, expected=_shown(self.expected, seen.activation))
+
+    def items(self, seen: View) -> Iterator[Item]:
+        """What it is asked about: every item, or the evidence as a whole. None where the list cannot be read."""
+        if self.each is None:
+            got = _shown(self.got, seen.activation)
+            yield Item(allowed=holds(self.allow, seen.activation), got=got)
+            return
+        listed = _plain(self.each, seen.activation)
+        for one in listed if isinstance(listed, list | dict) else ():
+            yield self._item(seen.of(one))
+
+    def _item(self, seen: cel.Activation) -> Item:
+        names = _plain(self.finding, seen) if self.finding else []
+        component = _plain(self.component, seen) if self.component else None
+        return Item(
+            names=frozenset(name for name in names if isinstance(name, str))
+            if isinstance(names, list)
+            else frozenset(),
+            component=component if isinstance(component, str) else None,
+            allowed=holds(self.allow, seen),
+            got=_shown(self.got, seen),
+        )
+
+    def _unlistable(self, seen: View) -> str:
+        return _shown(self.each or self.whole, seen.activation)
 
 
 def compile_rule(rule: Rule) -> CompiledRule:
     """Type-check the expressions; raises CannotEvaluate (``policy.expression``) with the place of the mistake."""
-    allow = _compile(rule.id, "allow", rule.allow)
+    items = rule.each is not None
+
+    def part(name: str, *, of_item: bool = items) -> cel.Expression | None:
+        text = getattr(rule, name)
+        return _compile(rule.id, name, text, items=of_item) if text else None
+
+    allow = _compile(rule.id, "allow", rule.allow, items=items)
     if allow.return_type() != cel.Type.BOOL:
         raise CannotEvaluate(
             "policy.expression",
             f"rule {rule.id}: allow is no yes or no (got type {allow.return_type().name()}, expected BOOL)",
             fix=f"make allow of {rule.id} a comparison",
         )
+    each = part("each", of_item=False)
+    # Each part compiles on its own, so that it cannot end another's parentheses; a comment in it ends with its line.
+    whole = f"({rule.each}\n).all(item, {rule.allow}\n)"
     return CompiledRule(
         rule=rule,
+        whole=_compile(rule.id, "each", whole) if items else allow,
+        each=each,
         allow=allow,
-        got=_compile(rule.id, "got", rule.got),
+        got=_compile(rule.id, "got", rule.got, items=items),
         expected=_compile(rule.id, "expected", rule.expected),
-        names=_compile(rule.id, "names", rule.names) if rule.names else None,
+        finding=part("finding"),
+        component=part("component"),
     )
 
 
+def _environment(*, items: bool = False) -> cel.Env:
+    return _environments()[items]
+
+
 @lru_cache(maxsize=1)
-def _environment() -> cel.Env:
-    return cel.NewEnv(variables=_VARIABLES)
+def _environments() -> tuple[cel.Env, cel.Env]:
+    """Without and with ``item``.
+
+    NOTE: an expression that is given an activation of another environment than its own fails in ways that come and go
+    (times are "no CEL value"), so that there is one of each, for ever.
+    """
+    return tuple(  # type: ignore[return-value] # two of them
+        cel.NewEnv(variables={**_VARIABLES, **extra}, functions=declarations()) for extra in ({}, _ITEM)
+    )
 
 
 @lru_cache(maxsize=8192)
-def _compile(code: str, name: str, expression: str) -> cel.Expression:
+def _compile(code: str, name: str, expression: str, *, items: bool = False) -> cel.Expression:
     try:
-        return _environment().compile(expression)
+        return _environment(items=items).compile(expression)
     except Exception as error:
         said = " ".join(str(error).removeprefix("INVALID_ARGUMENT: ERROR: <input>:").split())[:200]
+        known = ", ".join([*(_ITEM if items else ()), *_VARIABLES])
         raise CannotEvaluate(
             "policy.expression",
-            f"rule {code}: {name} does not compile (got {said}, expected CEL over {', '.join(_VARIABLES)})",
+            f"rule {code}: {name} does not compile (got {said}, expected CEL over {known})",
             fix=f"mend {name} of {code} at the line:column named",
         ) from error
 
@@ -156,8 +270,17 @@ def holds(expression: cel.Expression, seen: cel.Activation) -> bool:
     return value.type() == cel.Type.BOOL and value.value() is True
 
 
-def _shown(expression: cel.Expression, seen: cel.Activation, *, most: int = _SHOWN) -> str:
-    """The value for people: printable, in one line, lists sorted and cut after ``most``."""
+def _plain(expression: cel.Expression, seen: cel.Activation) -> Any:
+    """The value in Python's types; None for an error."""
+    try:
+        value = expression.eval(seen)
+        return None if value.type() == cel.Type.ERROR else value.plain_value()
+    except Exception:  # noqa: BLE001 what cannot be read is no value
+        return None
+
+
+def _shown(expression: cel.Expression, seen: cel.Activation) -> str:
+    """The value for people: printable, in one line, lists sorted and cut."""
     try:
         value = expression.eval(seen)
         plain = value.plain_value()
@@ -166,12 +289,17 @@ def _shown(expression: cel.Expression, seen: cel.Activation, *, most: int = _SHO
     if value.type() == cel.Type.ERROR:
         return f"no value: {_printable(str(plain))}"
     if isinstance(plain, list):
-        more = f" and {len(plain) - most} more" if len(plain) > most else ""
-        # Sorted, as the keys of a map come in another order in each process.
-        return (", ".join(_printable(item) for item in sorted(map(str, plain))[:most]) or "none") + more
+        return _listed(map(str, plain))
     if isinstance(plain, float):
         return f"{plain:g}"
     return _printable(str(plain).lower() if isinstance(plain, bool) else str(plain))
+
+
+def _listed(shown: Iterable[str]) -> str:
+    """Sorted, as the keys of a map come in another order in each process; the first five and how many more."""
+    items = sorted(shown)
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return (", ".join(map(_printable, items[:_SHOWN])) or "none") + more
 
 
 def _printable(text: str) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pipeline.gate.environments import Environment
 from pipeline.gate.evidence import Flaw, Piece
 from pipeline.gate.identity import FOREIGN, Verified
 from pipeline.gate.judgement import Finding
-from pipeline.gate.policy import Environment, Policy
+from pipeline.gate.policy import Policy
 from pipeline.gate.signers import AnySigner, needs_repository
 from pipeline.model.kinds import LISTED, Kind
 

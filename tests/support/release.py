@@ -80,6 +80,18 @@ def finding(severity: str = "high", published: str | None = "2026-11-19T00:00:00
     }
 
 
+def component(name: str = "tornado", version: str = "6.5", **changes: Any) -> dict[str, Any]:
+    """One component of the SBOM."""
+    return {
+        "type": "library",
+        "name": name,
+        "version": version,
+        "purl": f"pkg:pypi/{name}@{version}",
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        **changes,
+    }
+
+
 def predicates() -> dict[str, dict[str, Any]]:
     """Fresh copies: a test may change what it gets."""
     good: dict[str, dict[str, Any]] = {
@@ -119,7 +131,7 @@ def predicates() -> dict[str, dict[str, Any]]:
             "bomFormat": "CycloneDX",
             "specVersion": "1.6",
             "version": 1,
-            "components": [{"type": "library", "name": "tornado", "version": "6.5", "purl": "pkg:pypi/tornado@6.5"}],
+            "components": [component()],
             "metadata": {"properties": [{"name": "gatehouse:context", "value": canonical_json(context()).decode()}]},
             "dependencies": [],
         },

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.gate.policy import ENVIRONMENTS_FILE, RULES_FILE, load_policy, policy_digest
+from pipeline.gate.policy import ENVIRONMENTS_FILE, FILES, RULES_FILE, load_policy, policy_digest
 from pipeline.gate.verify_command import check_policies
 from pipeline.model.errors import CannotEvaluate
 from pipeline.signing.identities import LOCAL_IDENTITY, LOCAL_ISSUER
@@ -19,7 +19,7 @@ def folder(tmp_path: Path, root: Path) -> Path:
     """A copy of the shipped policy."""
     copy = tmp_path / "policies"
     copy.mkdir()
-    for name in (ENVIRONMENTS_FILE, RULES_FILE):
+    for name in FILES:
         shutil.copy(root / "policies" / name, copy)
     return copy
 

@@ -36,11 +36,12 @@ def seen(predicate):
         environment="development",
         verified=release.SIGNED,
         now=release.NOW,
-    ).activation()
+    )
 
 
 def message(allow, predicate, **shown):
-    return compile_rule(rule(allow, **shown)).refusal(seen(predicate))
+    refusal = compile_rule(rule(allow, **shown)).refusal(seen(predicate))
+    return refusal and refusal.message
 
 
 def test_exactly_true_allows():
