@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -61,6 +61,30 @@ def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def engine_addresses() -> dict[str, str]:
     """What the user's environment says of a container engine; the steps that use one get it from here alone."""
     return {name: os.environ[name] for name in ("DOCKER_HOST", "XDG_RUNTIME_DIR") if name in os.environ}
+
+
+def program_folders() -> list[Path]:
+    """Where programs that the user installed may be: the path, and the plugins of Docker's client."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    return [*folders, *([Path(os.environ["HOME"], ".docker", "cli-plugins")] if "HOME" in os.environ else [])]
+
+
+@contextlib.contextmanager
+def unwinding() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind, as Ctrl-C does, so that nothing stays on an engine; only a main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(

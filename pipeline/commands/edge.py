@@ -48,6 +48,11 @@ def docker_config() -> Path:
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
+def hosted() -> bool:
+    """Whether this is a job of GitHub Actions; what comes of it counts by its signer's identity alone."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def forge() -> "Forge | None":
     """GitHub Actions' own word on where the job runs; None where the job was given no token to ask with."""
     from pipeline.steps.forge import Forge

@@ -10,6 +10,7 @@ from pipeline.commands.edge import (
     Subcommands,
     docker_config,
     forge,
+    hosted,
     load_settings,
     requester,
     root_folder,
@@ -67,6 +68,7 @@ def make_job(arguments: argparse.Namespace) -> "Job":
         ci=arguments.ci,
         docker_config=docker_config(),
         forge=forge(),
+        hosted=hosted(),
         requester=requester(),
         say=say,
     )

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from pipeline.debian.packages import Package
+from pipeline.image.foreign_base import Reference
 from pipeline.image.wheels import Wheel
 
 
@@ -26,3 +27,9 @@ def pypi_purl(name: str, version: str) -> str:
 
 def wheel_purl(wheel: Wheel) -> str:
     return pypi_purl(wheel.name, wheel.version)
+
+
+def oci_purl(reference: Reference) -> str:
+    """``pkg:oci/python@sha256:...?repository_url=docker.io/library/python`` (type definition ``oci``)."""
+    name = reference.address.rpartition("/")[2]
+    return f"pkg:oci/{_quoted(name)}@{_quoted(reference.digest)}?repository_url={quote(reference.address, safe='/:')}"

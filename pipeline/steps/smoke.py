@@ -4,11 +4,8 @@ On a container engine it runs hardened, and that is evidence. Without one its en
 namespaces: a warning, never evidence. What the service can do is declared in pipeline.toml, nothing of it known here.
 """
 
-import contextlib
 import platform
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,29 +49,11 @@ def smoke(job: Job, environment: Mapping[str, str]) -> Outcome:
     """``run``, with where to look for an engine."""
     image = read_image(job)
     search = find_engine(environment)
-    with locked(job.state / "locks" / "smoke"), _cleaning_up():
+    with locked(job.state / "locks" / "smoke"), processes.unwinding():
         if search.engine is not None:
             return _on_engine(job, image, search.engine)
         job.say(f"no container engine ({'; '.join(search.reasons)}): trying user namespaces")
         return _in_namespaces(job, image)
-
-
-@contextlib.contextmanager
-def _cleaning_up() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind, as Ctrl-C does, so that no container stays; only a main thread can say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def unwind(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def read_image(job: Job) -> Image:
