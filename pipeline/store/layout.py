@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -172,24 +173,32 @@ class OciLayout:
             ) from error
 
     def _index(self) -> dict[str, Any]:
+        return self._read_index()[0]
+
+    def _entries(self) -> tuple[Descriptor, ...]:
+        return self._read_index()[1]
+
+    def _read_index(self) -> tuple[dict[str, Any], tuple[Descriptor, ...]]:
         path = self._path / "index.json"
         try:
             content = read_limited(path, MAX_MANIFEST)
         except FileNotFoundError:
-            return {"schemaVersion": 2, "manifests": []}
+            return {"schemaVersion": 2, "manifests": []}, ()
         except OSError as error:
             raise malformed(str(path), error.strerror or error, "a readable file") from error
-        document = read_object(content, what=str(path))
-        read_descriptors(document, "manifests", what=str(path))
-        return document
-
-    def _entries(self) -> list[Descriptor]:
-        return read_descriptors(self._index(), "manifests", what=f"{self._path}/index.json")
+        return _parsed_index(content, str(path))
 
     def _describe(self, digest: Digest) -> Descriptor:
         content = self.manifest(digest)
         what = f"manifest {digest}"
         return Descriptor(media_type_of(read_object(content, what=what), None, what=what), digest, len(content))
+
+
+@lru_cache(maxsize=4)
+def _parsed_index(content: bytes, what: str) -> tuple[dict[str, Any], tuple[Descriptor, ...]]:
+    """The index and its entries. It is asked again and again, and grows with every image of a store."""
+    document = read_object(content, what=what)
+    return document, tuple(read_descriptors(document, "manifests", what=what))
 
 
 def _name(entry: dict[str, Any]) -> str | None:
