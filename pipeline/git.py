@@ -29,13 +29,16 @@ class Snapshot:
         return self.tree != self.commit_tree
 
 
-def git(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Completed:
-    """Run git in ``root`` without the system's configuration, hooks or prompts."""
+def git(
+    root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None, timeout: float = 60
+) -> Completed:
+    """Run git in ``root`` without the system's configuration, hooks or prompts; ``timeout`` is in seconds."""
     fixed = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     return run(
         ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", str(root), *arguments],
         env={**fixed, **(env or {})},
-        timeout=60,
+        stdin=stdin,
+        timeout=timeout,
     )
 
 

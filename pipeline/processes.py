@@ -63,6 +63,11 @@ def engine_addresses() -> dict[str, str]:
     return {name: os.environ[name] for name in ("DOCKER_HOST", "XDG_RUNTIME_DIR") if name in os.environ}
 
 
+def agent_address() -> dict[str, str]:
+    """Where the user's ssh agent listens; git gets it, alone, to reach a remote with the user's key."""
+    return {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
+
+
 def program_folders() -> list[Path]:
     """Where programs that the user installed may be: the path, and the plugins of Docker's client."""
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]

@@ -68,6 +68,12 @@ def forge() -> "Forge | None":
     )
 
 
+def requester() -> str:
+    """Who started the job, as GitHub Actions says; empty elsewhere: there it is who signs."""
+    login = os.environ.get("GITHUB_TRIGGERING_ACTOR") or os.environ.get("GITHUB_ACTOR", "")
+    return f"https://github.com/{login}" if os.environ.get("GITHUB_ACTIONS") == "true" and login else ""
+
+
 def load_settings(registry: str) -> "Settings":
     from pipeline import settings
 

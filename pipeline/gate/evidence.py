@@ -29,6 +29,8 @@ class Memory:
     """What the verifier has seen before: the highest evidence list of this image, by who signed it (``Piece.by``)."""
 
     sequences: Mapping[str, int] = field(default_factory=dict)
+    revoked: Mapping[str, str] = field(default_factory=dict)
+    """Environments whose ledger revokes this image, with the reason."""
 
     def joined(self, sequences: Mapping[str, int]) -> "Memory":
         """With what somebody else has seen too (a ledger's entries say it): of each signer the highest counts."""

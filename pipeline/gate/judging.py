@@ -17,6 +17,7 @@ from pipeline.gate.judgement import Finding, Judgement
 from pipeline.gate.levels import FAILED, Standings, levels
 from pipeline.gate.listing import Listing, list_findings, memory_findings, read_listing
 from pipeline.gate.policy import Policy
+from pipeline.gate.revocation import revocation_findings, revocations
 from pipeline.gate.standing import OUTPUT, Standing, flaw_findings, signer_findings, stand
 from pipeline.model.kinds import SHAPES, Kind
 
@@ -52,7 +53,7 @@ def judge(
         one for one in evidence if isinstance(one, Flaw) and (one.kind not in OUTPUT or one.digest in listing.named)
     ]
     known = {one.digest: one.kind for one in evidence}
-    inputs: list[Evidence] = [*standing.accepted, *standing.foreign, *flaws]
+    inputs: list[Evidence] = [*standing.accepted, *standing.foreign, *flaws, *revocations(pieces, policy, here)]
 
     strangers, ignored_strangers = signer_findings(standing, listing.named, policy, here)  # 3
     damaged, ignored_damaged = flaw_findings(flaws, listing.named, policy, here)  # 3, 4, 6
@@ -70,6 +71,7 @@ def judge(
         *completeness_findings(considered),
         *time_findings(_newest_lists(considered, listing), here.max_age, now),
         *contradiction_findings(considered),
+        *revocation_findings(pieces, memory, policy, here),
         *asked.refusals,  # 7, 8
         *_missing(image, standing, listing, here, {finding.kind for finding in gaps}),  # 9
     ]

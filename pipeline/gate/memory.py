@@ -3,6 +3,7 @@
 ``<state>/memory.json``; it only grows, and what cannot be read stops the gate.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -25,18 +26,24 @@ class Head(Document):
 
 
 class Seen(Document):
-    """``sequences``: store, image digest, who signed, to the highest evidence list. ``heads``: environment to head.
+    """``sequences``: store, image digest, who signed, to the highest evidence list. ``heads``: ledger to its head.
+    ``revoked``: environment, image digest, to the reason.
 
     Each store has lists of its own: an image that is attested in a second one starts there with its first.
     """
 
     sequences: dict[str, dict[Sha256Hex, dict[str, int]]] = Field(default_factory=dict)
     heads: dict[str, Head] = Field(default_factory=dict)
+    revoked: dict[str, dict[Sha256Hex, str]] = Field(default_factory=dict)
 
 
 def recall(state: Path, store: Readable, image: Digest) -> Memory:
     """What this verifier has seen of an image in a store; raises CannotEvaluate (``memory.unreadable``)."""
-    return Memory(sequences=_read(state).sequences.get(store.address, {}).get(image.hex, {}))
+    seen = _read(state)
+    return Memory(
+        sequences=seen.sequences.get(store.address, {}).get(image.hex, {}),
+        revoked={name: images[image.hex] for name, images in seen.revoked.items() if image.hex in images},
+    )
 
 
 def remember(state: Path, store: Readable, judgement: Judgement) -> None:
@@ -51,17 +58,26 @@ def remember(state: Path, store: Readable, judgement: Judgement) -> None:
             _write(state, seen.model_copy(update={"sequences": sequences}))
 
 
-def recall_head(state: Path, environment: str) -> Head | None:
-    """The last head seen of an environment's ledger; raises CannotEvaluate (``memory.unreadable``)."""
-    return _read(state).heads.get(environment)
+def recall_head(state: Path, address: str, environment: str) -> Head | None:
+    """The last head seen of an environment's ledger at ``address``; raises CannotEvaluate (``memory.unreadable``)."""
+    return _read(state).heads.get(_ledger(address, environment))
 
 
-def remember_head(state: Path, environment: str, head: Head) -> None:
-    """Keep a head that the chain was verified up to."""
+def remember_ledger(state: Path, address: str, environment: str, head: Head | None, revoked: Mapping[str, str]) -> None:
+    """Keep a head that the chain was verified up to, and the images (to the reasons) that it revokes."""
     with locked(state / "locks" / "memory.lock"):
         seen = _read(state)
-        if seen.heads.get(environment) != head:
-            _write(state, seen.model_copy(update={"heads": {**seen.heads, environment: head}}))
+        heads = {**seen.heads, **({_ledger(address, environment): head} if head else {})}
+        known = {**seen.revoked.get(environment, {}), **revoked}
+        after = seen.model_copy(
+            update={"heads": heads, "revoked": {**seen.revoked, **({environment: known} if known else {})}}
+        )
+        if after != seen:
+            _write(state, after)
+
+
+def _ledger(address: str, environment: str) -> str:
+    return f"{address} {environment}".lstrip()
 
 
 def _read(state: Path) -> Seen:

@@ -1,40 +1,38 @@
 """An environment's ledger: signed entries, each with the digest of the one before, verified whenever they are read.
 
-``<state>/ledger/<environment>.jsonl`` holds one sigstore bundle a line; the line is what is hashed. The locked state
-folder is the store with a compare-and-swap that a clone has; a team's is a git branch.
+``<environment>.jsonl`` of a LedgerStore holds one sigstore bundle a line; the line is what is hashed. An entry is a
+promotion, a rollback (a promotion with a grant), or the revocation of an image.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.files import read_limited, write_atomic
+from pipeline.gate.environments import Environment
 from pipeline.gate.identity import Verified
-from pipeline.gate.memory import Head, recall_head, remember_head
-from pipeline.gate.policy import Environment, Policy
+from pipeline.gate.memory import Head
+from pipeline.gate.policy import Policy
 from pipeline.gate.standing import difference
-from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
+from pipeline.model.errors import GatehouseError, Refused
 from pipeline.model.kinds import Kind
-from pipeline.model.predicates import PromotionPredicate, parse_predicate
+from pipeline.model.predicates import PromotionPredicate, RevocationPredicate, parse_predicate
+from pipeline.promotion.ledger_store import MAX_FILE, LedgerStore
 
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
-#: Some ten thousand promotions.
-MAX_LEDGER_BYTES = 128 * 1024 * 1024
-
 _RESTORE = (
-    "restore the ledger from a copy; a clone begins anew by moving .gatehouse/ledger and .gatehouse/memory.json away"
+    "restore the ledger from a copy; a clone that means to begin anew moves ledger, memory.json, sigstore and store "
+    "of .gatehouse away"
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One promotion, verified. ``line`` is its bundle, ``digest`` the SHA-256 of that in hexadecimal."""
+    """One entry, verified. ``line`` is its bundle, ``digest`` the SHA-256 of that in hexadecimal."""
 
-    predicate: PromotionPredicate
+    predicate: PromotionPredicate | RevocationPredicate
     line: bytes
     digest: str
     signer: str
@@ -42,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ledger:
-    """A whole chain, oldest first. What comes after is decided over it; newer, rollback and grants look here too."""
+    """A whole chain, oldest first. What comes after is decided over it."""
 
     environment: str
     entries: tuple[Entry, ...]
@@ -51,61 +49,76 @@ class Ledger:
     def head(self) -> Entry | None:
         return self.entries[-1] if self.entries else None
 
+    @property
+    def promotions(self) -> tuple[PromotionPredicate, ...]:
+        """What ran here, one after the other, rollbacks among them."""
+        return tuple(entry.predicate for entry in self.entries if isinstance(entry.predicate, PromotionPredicate))
+
+    @property
+    def running(self) -> PromotionPredicate | None:
+        """What runs here now."""
+        return self.promotions[-1] if self.promotions else None
+
+    @property
+    def last_promotion(self) -> Entry:
+        """The entry of what runs, to be asked only where something does."""
+        return next(one for one in reversed(self.entries) if isinstance(one.predicate, PromotionPredicate))
+
+    @property
+    def revoked(self) -> Mapping[str, str]:
+        """Images (SHA-256 in hexadecimal) that may not run here again, with the reason."""
+        found = (entry.predicate for entry in self.entries)
+        return {one.image: one.reason for one in found if isinstance(one, RevocationPredicate)}
+
     def holds(self, image: str) -> bool:
         """Whether an image (SHA-256 in hexadecimal) was ever promoted here."""
-        return any(entry.predicate.image == image for entry in self.entries)
+        return any(one.image == image for one in self.promotions)
+
+    def spent(self, grant: str) -> bool:
+        """Whether a grant (SHA-256 of its bundle) was used here."""
+        return any(entry.predicate.grant == grant for entry in self.entries)
 
 
-def ledger_path(state: Path, environment: str) -> Path:
-    return state / "ledger" / f"{environment}.jsonl"
+def ledger_file(environment: str) -> str:
+    return f"{environment}.jsonl"
 
 
-def lock_path(state: Path, environment: str) -> Path:
-    """Held from reading the head until the new entry is written, so that of two promotions one sees the other's."""
-    return state / "locks" / f"ledger-{environment}.lock"
-
-
-def read_ledger(state: Path, environment: str, policy: Policy, roots: "Mapping[str, TrustedRoot]") -> Ledger:
+def read_ledger(store: LedgerStore, environment: str, policy: Policy, roots: "Mapping[str, TrustedRoot]") -> Ledger:
     """Read and verify the whole chain; no file is an empty ledger.
 
-    Raises Refused (``ledger.broken``, ``ledger.signature`` naming the entry, ``ledger.older-than-known``) and
-    CannotEvaluate (``ledger.unreadable``, ``memory.unreadable``).
+    Raises Refused (``ledger.broken``, ``ledger.signature`` naming the entry) and CannotEvaluate
+    (``ledger.unreadable``, ``policy.environment``).
     """
-    path = ledger_path(state, environment)
-    try:
-        content = read_limited(path, MAX_LEDGER_BYTES)
-    except FileNotFoundError:
-        content = b""
-    except OSError as error:
-        raise CannotEvaluate(
-            "ledger.unreadable",
-            f"ledger {environment}: not readable (got {error.strerror}, expected a file of this user)",
-            fix=f"make {path} readable for this user",
-        ) from error
-    ledger = parse_ledger(content, policy.environment(environment), policy, roots)
-    _check_memory(ledger, recall_head(state, environment))
-    return ledger
+    content = store.read(ledger_file(policy.environment(environment).name)) or b""
+    return parse_ledger(content, policy.environment(environment), policy, roots)
 
 
-def _check_memory(ledger: Ledger, known: Head | None) -> None:
-    """A chain that was cut short, or begun anew, is whole in itself: only who saw the longer one can tell."""
+def check_known(ledger: Ledger, known: Head | None, where: str = "this clone's memory") -> None:
+    """A chain that was cut short, or begun anew, is whole in itself: only who saw the longer one can tell.
+
+    Raises Refused (``ledger.older-than-known``) where ``known``, an entry seen at ``where``, is not in the chain.
+    """
     if known is None:
         return
     there = ledger.entries[known.sequence - 1].digest if len(ledger.entries) >= known.sequence else "nothing"
     if there != known.digest:
         raise Refused(
             "ledger.older-than-known",
-            f"ledger {ledger.environment}: not the chain seen before (got {there[:12]} as entry {known.sequence}, "
-            f"expected {known.digest[:12]})",
+            f"ledger {ledger.environment}: not the chain that {where} knows (got {there[:12]} as entry "
+            f"{known.sequence}, expected {known.digest[:12]})",
             fix=_RESTORE,
         )
+
+
+def head_of(ledger: Ledger) -> Head | None:
+    return Head(sequence=len(ledger.entries), digest=ledger.head.digest) if ledger.head else None
 
 
 def parse_ledger(
     content: bytes, environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]"
 ) -> Ledger:
     """``read_ledger`` on bytes."""
-    if len(content) > MAX_LEDGER_BYTES or (content and not content.endswith(b"\n")):
+    if len(content) > MAX_FILE or (content and not content.endswith(b"\n")):
         raise _broken(environment.name, content.count(b"\n") + 1, "a line that is cut off", "whole lines")
     ledger = Ledger(environment=environment.name, entries=())
     for line in content.split(b"\n")[:-1]:
@@ -120,7 +133,10 @@ def extended(
     number = len(ledger.entries) + 1
     if b"\n" in line:
         raise _broken(environment.name, number, "several lines", "one line")
-    entry = _read_entry(line, number, environment, policy, roots)
+    try:
+        entry = read_entry(line, environment, policy, roots)
+    except GatehouseError as error:
+        raise _unsigned(environment.name, number, error.message) from error
     head = ledger.head
     got = (entry.predicate.environment, entry.predicate.sequence, entry.predicate.previous)
     expected = (environment.name, number, head.digest if head else None)
@@ -129,49 +145,34 @@ def extended(
     return Ledger(environment=environment.name, entries=(*ledger.entries, entry))
 
 
-def append(state: Path, ledger: Ledger) -> None:
-    """Write the ledger whole: a crash leaves the old file or the new one. Under the lock of ``lock_path``."""
-    content = b"".join(entry.line + b"\n" for entry in ledger.entries)
-    write_atomic(ledger_path(state, ledger.environment), content)
-    remember_ledger(state, ledger)
+def ledger_bytes(ledger: Ledger) -> bytes:
+    """The file of a ledger."""
+    return b"".join(entry.line + b"\n" for entry in ledger.entries)
 
 
-def remember_ledger(state: Path, ledger: Ledger) -> None:
-    """Keep the head of a verified chain; again at the next promotion, should a crash come before it."""
-    if ledger.head is not None:
-        remember_head(state, ledger.environment, Head(sequence=len(ledger.entries), digest=ledger.head.digest))
-
-
-def _read_entry(
-    line: bytes, number: int, environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]"
-) -> Entry:
+def read_entry(line: bytes, environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]") -> Entry:
+    """One verified entry by who may write it; raises Refused and CannotEvaluate that say why it is none."""
     from pipeline.gate.verification import verify_bundle  # noqa: PLC0415 - imports sigstore
 
-    try:
-        verified = verify_bundle(line, roots)
-        predicate = _promotion(verified)
-    except GatehouseError as error:
-        raise _unsigned(environment.name, number, error.message) from error
-    differing = difference(verified, Kind.PROMOTION, policy, environment)
+    verified = verify_bundle(line, roots)
+    predicate = _predicate(verified)
+    differing = difference(verified, verified.statement.kind or Kind.PROMOTION, policy, environment)
     if differing is not None:
-        raise _unsigned(environment.name, number, differing)
+        raise _no_entry(f"entry: by somebody else ({differing})", verified.identity.san, "an allowed signer")
     subjects = [digest.hex for digest in verified.statement.digests()]
     if subjects != [predicate.image]:
-        raise _broken(environment.name, number, f"subjects {_short(subjects)}", f"image {predicate.image[:12]}")
+        raise _no_entry("entry: about another image", _short(subjects), predicate.image[:12])
     digest = hashlib.sha256(line).hexdigest()
     return Entry(predicate=predicate, line=line, digest=digest, signer=verified.identity.san)
 
 
-def _promotion(verified: Verified) -> PromotionPredicate:
+def _predicate(verified: Verified) -> PromotionPredicate | RevocationPredicate:
+    kind = verified.statement.kind
     predicate = None
-    if verified.statement.kind == Kind.PROMOTION:
-        predicate = parse_predicate(Kind.PROMOTION, verified.statement.predicate)
-    if not isinstance(predicate, PromotionPredicate):
-        raise Refused(
-            "ledger.signature",
-            f"statement: no promotion (got {verified.statement.predicate_type!r:.80}, expected a promotion)",
-            fix=_RESTORE,
-        )
+    if kind in (Kind.PROMOTION, Kind.REVOCATION):
+        predicate = parse_predicate(kind, verified.statement.predicate)
+    if not isinstance(predicate, PromotionPredicate | RevocationPredicate):
+        raise _no_entry("statement: no entry", f"{verified.statement.predicate_type!r:.80}", "promotion or revocation")
     return predicate
 
 
@@ -181,6 +182,10 @@ def _place(place: tuple[str, int, str | None]) -> str:
 
 def _short(digests: Sequence[str]) -> str:
     return ", ".join(digest[:12] for digest in digests[:3])
+
+
+def _no_entry(what: str, got: str, expected: str) -> Refused:
+    return Refused("ledger.signature", f"{what} (got {got}, expected {expected})", fix=_RESTORE)
 
 
 def _broken(environment: str, number: int, got: str, expected: str) -> Refused:

@@ -1,53 +1,32 @@
-"""Promote an image into an environment: judge again, sign the verdict, write the ledger."""
+"""Promote an image into an environment: judge again, sign the verdict, copy, write the ledger."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
-from packaging.version import InvalidVersion, Version
-
-from pipeline.files import locked
 from pipeline.gate.agreement import CLOCK_TOLERANCE
+from pipeline.gate.environments import Environment
 from pipeline.gate.evidence import Evidence, ImageFacts, Piece
 from pipeline.gate.gathering import gather, read_image
 from pipeline.gate.judgement import Judgement, rfc3339
 from pipeline.gate.judging import judge
 from pipeline.gate.memory import recall, remember
-from pipeline.gate.policy import Environment, Policy
 from pipeline.gate.standing import difference
 from pipeline.gate.verdict import same_verdict, verdict_predicate, verdict_statement
 from pipeline.model.digests import Digest
 from pipeline.model.errors import Refused
-from pipeline.model.kinds import SHAPES, Kind
-from pipeline.model.predicates import PromotionPredicate, VerdictPredicate, dump
-from pipeline.model.statement import make_statement
-from pipeline.promotion.ledger import Entry, Ledger, append, extended, lock_path, read_ledger, remember_ledger
-from pipeline.signing.signer import Signer
+from pipeline.model.kinds import Kind
+from pipeline.model.predicates import PromotionPredicate, VerdictPredicate
+from pipeline.promotion.ledger import Entry, Ledger
+from pipeline.promotion.recording import Gate, check_repository, follow, known_ledger, opened_ledger, place_of, record
+from pipeline.promotion.succession import check_order, check_succession, is_running
 from pipeline.store.interface import Descriptor, Store
 from pipeline.store.referrers import attach
-
-if TYPE_CHECKING:
-    from sigstore.models import TrustedRoot
+from pipeline.store.transfer import copy
 
 #: A signed verdict that still says the same is used again for so long: the daily gate signs anew.
 VERDICT_AGE = timedelta(hours=20)
 VERSION_LABEL = "org.opencontainers.image.version"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """What a promotion is decided with. ``signer`` is opened at the first signature, so that nothing new costs none."""
-
-    store: Store
-    state: Path
-    policy: Policy
-    roots: "Mapping[str, TrustedRoot]"
-    signer: Callable[[], Signer]
-    name: str
-    """The image's name."""
-    now: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,52 +40,137 @@ class Promotion:
     """How many statements were signed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """The image that is to run, judged, with its signed verdict."""
+
+    descriptor: Descriptor
+    image: ImageFacts
+    judgement: Judgement
+    verdict: str
+    """SHA-256 of the verdict's bundle."""
+    signed: int
+    commit: str
+    ref: str
+    """The branch that the certificate behind the provenance names, empty where it names none."""
+
+    @property
+    def version(self) -> str:
+        """Raises Refused (``promotion.unversioned``)."""
+        found = self.image.labels.get(VERSION_LABEL)
+        if not found:
+            raise Refused(
+                "promotion.unversioned",
+                f"{self.image.digest}: says no version (got no label {VERSION_LABEL}, expected one)",
+                fix="build it with `scripts/nox -s image`, which labels it with the version of pipeline.toml",
+            )
+        return found
+
+
 def promote(gate: Gate, reference: str, environment: str) -> Promotion:
     """Promote what ``reference`` is to ``environment``; the same digest on top of the ledger changes nothing.
 
-    1. the ledger is locked, read and verified whole;
+    1. the ledger is locked, read, verified whole, and held against memory and repository;
     2. the image passed the environment before, says that one's ledger;
     3. it is judged again, and the verdict signed and attached, whichever it is;
-    4. the new entry is signed, held against the chain and written: from here on it is promoted;
-    5. the entry is attached to the image too (again after a crash, as attaching is idempotent).
+    4. it is newer than what runs;
+    5. image, evidence and verdict are copied to the environment's repository, listed again there, and judged there;
+    6. the new entry is signed, held against the chain and written: from here on it is promoted;
+    7. the entry is attached to the image, the tag moved, the overlay written (again after a crash).
 
     Raises Refused (``promotion.*``, ``ledger.*``) and CannotEvaluate.
     """
-    here = gate.policy.environment(environment)
-    with locked(lock_path(gate.state, environment)):
-        ledger = read_ledger(gate.state, environment, gate.policy, gate.roots)  # 1
-        remember_ledger(gate.state, ledger)
+    with opened_ledger(gate, environment) as ledger:  # 1
         descriptor, image = read_image(gate.store, reference)
-        _check_order(gate, image, environment)  # 2
-        evidence = gather(gate.store, image, gate.roots)
-        judgement = judge(
-            image, evidence, gate.policy, environment, gate.now, recall(gate.state, gate.store, image.digest)
-        )  # 3
-        remember(gate.state, gate.store, judgement)
-        verdict, signed = _verdict(gate, descriptor, evidence, judgement, here)
-        if not judgement.passed:
-            return Promotion(judgement=judgement, entry=None, written=False, signed=signed)
-        entry, written = ledger.head, False
-        if entry is None or entry.predicate.image != image.digest.hex:
-            predicate = _entry(gate, image, _commit(gate, here, evidence), ledger, verdict)
-            line = gate.signer().sign(_statement(gate.name, image, predicate))
-            ledger = extended(ledger, line, here, gate.policy, gate.roots)
-            append(gate.state, ledger)  # 4
-            entry, written = ledger.entries[-1], True
-        attach(gate.store, descriptor, entry.line, gate.now)  # 5
-        return Promotion(judgement=judgement, entry=entry, written=written, signed=signed + written)
+        settling = is_running(ledger, image.digest.hex)
+        check_repository(gate, ledger, image.digest, settling=settling)
+        check_order(_before(gate, environment), environment, image.digest.hex)  # 2
+        release = judged(gate, descriptor, image, environment)  # 3
+        if not release.judgement.passed:
+            return Promotion(judgement=release.judgement, entry=None, written=False, signed=release.signed)
+        if not settling:  # 4
+            of = release.version, release.commit, release.ref
+            check_succession(ledger, image.digest.hex, *of, gate.policy, gate.history)
+        place(gate, release, environment)  # 5
+        longer = ledger if settling else record(gate, ledger, promotion_entry(gate, ledger, release))  # 6
+        entry = longer.last_promotion
+        follow(gate, longer, entry, descriptor)  # 7
+        signed = release.signed + (not settling)
+        return Promotion(judgement=release.judgement, entry=entry, written=not settling, signed=signed)
 
 
-def _check_order(gate: Gate, image: ImageFacts, environment: str) -> None:
+def _before(gate: Gate, environment: str) -> Ledger | None:
     before = gate.policy.before(environment)
-    if before is None:
+    return known_ledger(gate, before) if before else None
+
+
+def judged(gate: Gate, descriptor: Descriptor, image: ImageFacts, environment: str) -> Release:
+    """The image judged for ``environment``, and the verdict signed and attached, whichever it is."""
+    here = gate.policy.environment(environment)
+    evidence = gather(gate.store, image, gate.roots)
+    judgement = _judgement(gate, gate.store, image, evidence, here)
+    remember(gate.state, gate.store, judgement)
+    verdict, signed = _verdict(gate, descriptor, evidence, judgement, here)
+    commit, ref = _built_from(gate, here, evidence)
+    return Release(
+        descriptor=descriptor,
+        image=image,
+        judgement=judgement,
+        verdict=verdict,
+        signed=signed,
+        commit=commit,
+        ref=ref,
+    )
+
+
+def _judgement(
+    gate: Gate, store: Store, image: ImageFacts, evidence: tuple[Evidence, ...], here: Environment
+) -> Judgement:
+    return judge(image, evidence, gate.policy, here.name, gate.now, recall(gate.state, store, image.digest))
+
+
+def place(gate: Gate, release: Release, environment: str) -> None:
+    """Have image, evidence and verdict in the environment's repository, where the evidence alone has to carry it.
+
+    Raises Refused (``promotion.copy``) where what is there does not, CannotEvaluate (``store.*``, ``registry.*``).
+    """
+    here, target = gate.policy.environment(environment), gate.repository(environment)
+    if target.address == gate.store.address:
         return
-    if not read_ledger(gate.state, before, gate.policy, gate.roots).holds(image.digest.hex):
+    copy(gate.store, release.descriptor, target)
+    _, image = read_image(target, str(release.image.digest))
+    evidence = gather(target, image, gate.roots)
+    judgement = _judgement(gate, target, image, evidence, here)
+    remember(gate.state, target, judgement)
+    held = {one.digest for one in evidence}
+    if release.verdict not in held or not judgement.passed:
+        got = judgement.refusals[0].message if judgement.refusals else "no verdict"
         raise Refused(
-            "promotion.skipped",
-            f"{environment}: {image.digest} was not promoted to {before} (got no entry in its ledger, expected one)",
-            fix=f"promote it to {before} first: `scripts/nox -s promote -- {before}`",
+            "promotion.copy",
+            f"{environment}: what its repository holds does not carry the image (got {got}, expected what "
+            f"{gate.store.address} holds)",
+            fix=f"look at what is attached to the image in {target.address}, and remove what does not belong to it",
         )
+
+
+def promotion_entry(
+    gate: Gate, ledger: Ledger, release: Release, *, grant: str | None = None, reason: str | None = None
+) -> PromotionPredicate:
+    """The next entry of ``ledger``; with ``grant``, the SHA-256 of its bundle, it is a rollback."""
+    here, sequence, previous = place_of(gate, ledger)
+    return PromotionPredicate(
+        environment=here.name,
+        sequence=sequence,
+        previous=previous,
+        image=release.image.digest.hex,
+        version=release.version,
+        commit=release.commit,
+        verdict=release.verdict,
+        time=rfc3339(gate.now),
+        requester=gate.asked_by,
+        reason=reason,
+        grant=grant,
+    )
 
 
 def _verdict(
@@ -132,60 +196,14 @@ def _still_says(piece: Piece, wanted: VerdictPredicate, gate: Gate, here: Enviro
     )
 
 
-def _entry(gate: Gate, image: ImageFacts, commit: str, ledger: Ledger, verdict: str) -> PromotionPredicate:
-    version = image.labels.get(VERSION_LABEL)
-    if not version:
-        raise Refused(
-            "promotion.unversioned",
-            f"{image.digest}: says no version (got no label {VERSION_LABEL}, expected one)",
-            fix="build it with `scripts/nox -s image`, which labels it with the version of pipeline.toml",
-        )
-    head = ledger.head
-    if gate.policy.before(ledger.environment) is not None:
-        _check_newer(version, head, ledger.environment)
-    return PromotionPredicate(
-        environment=ledger.environment,
-        sequence=len(ledger.entries) + 1,
-        previous=head.digest if head else None,
-        image=image.digest.hex,
-        version=version,
-        commit=commit,
-        verdict=verdict,
-        time=rfc3339(gate.now),
-        requester=gate.signer().identity,
-    )
+def _built_from(gate: Gate, here: Environment, evidence: Iterable[Evidence]) -> tuple[str, str]:
+    """The commit that the judged provenance names, and the branch of its certificate.
 
-
-def _check_newer(version: str, head: Entry | None, environment: str) -> None:
-    """Past the first environment a higher version (PEP 440) follows, so that no old release with known holes returns.
-
-    NOTE: that its commit descends from the running one is not asked; neither is a rollback granted.
+    A stranger's provenance, which anybody can attach, says nothing.
     """
-    try:
-        found, running = Version(version), Version(head.predicate.version) if head else None
-    except InvalidVersion as error:
-        raise Refused(
-            "promotion.unversioned",
-            f"{environment}: no version to compare (got {error}, expected versions as PEP 440 writes them)",
-            fix="give `[app] version` in pipeline.toml a version such as 1.2.0, and build again",
-        ) from error
-    if running is not None and found <= running:
-        raise Refused(
-            "promotion.not-newer",
-            f"{environment}: {found} is not newer than what runs there (got {found}, expected more than {running})",
-            fix="raise `[app] version` in pipeline.toml, build again, and promote that",
-        )
-
-
-def _commit(gate: Gate, here: Environment, evidence: Iterable[Evidence]) -> str:
-    """The commit that the judged provenance names; a stranger's provenance, which anybody can attach, says nothing."""
     for piece in evidence:
         if not isinstance(piece, Piece) or piece.kind != Kind.PROVENANCE or piece.context is None:
             continue
         if difference(piece.verified, Kind.PROVENANCE, gate.policy, here) is None:
-            return piece.context.source.commit
-    return ""
-
-
-def _statement(name: str, image: ImageFacts, predicate: PromotionPredicate) -> bytes:
-    return make_statement([(name, image.digest)], SHAPES[Kind.PROMOTION].predicate_type, dump(predicate))
+            return piece.context.source.commit, piece.verified.identity.ref
+    return "", ""

@@ -51,6 +51,8 @@ class Job:
     """The folder of Docker's ``config.json``, where a registry's credentials are; None: anonymous."""
     forge: Forge | None = None
     """Where the repository is, in a job of GitHub Actions that was given its token; None elsewhere."""
+    requester: str = ""
+    """Who asked for the run, where the CI system says so: the address of a GitHub profile."""
     hosted: bool = False
     """A job of GitHub Actions, by its own word: the provenance names another builder than a local one."""
     say: Callable[[str], None] = _nothing

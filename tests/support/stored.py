@@ -6,7 +6,7 @@ promote(stored.gate(policy), str(stored.image.digest), "development")
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,9 @@ from typing import Any, Literal
 from pipeline.gate.gathering import load_roots, read_image
 from pipeline.gate.policy import Policy
 from pipeline.model.digests import Digest
-from pipeline.promotion.promoting import VERSION_LABEL, Gate
+from pipeline.promotion.ledger_store import LocalLedger
+from pipeline.promotion.promoting import VERSION_LABEL
+from pipeline.promotion.recording import Gate
 from pipeline.signing.identities import LOCAL_IDENTITY, LOCAL_ISSUER
 from pipeline.store.interface import Descriptor
 from pipeline.store.layout import OciLayout
@@ -43,6 +45,13 @@ class CountingSigner:
     def sign(self, statement: bytes) -> bytes:
         self.signed += 1
         return self.world.sign(statement, **self.claims)
+
+
+class Descended:
+    """A history in which every commit comes after every other."""
+
+    def descends(self, commit: str, ancestor: str) -> bool:
+        return True
 
 
 @dataclass
@@ -82,8 +91,9 @@ class Stored:
     def attach(self, bundle: bytes) -> Descriptor:
         return attach(self.store, self.image, bundle, datetime.now(UTC))
 
-    def gate(self, policy: Policy, now: datetime | None = None) -> Gate:
-        return Gate(
+    def gate(self, policy: Policy, now: datetime | None = None, **changes: Any) -> Gate:
+        """Decides with this store, the state folder's ledger and a history in which everything descends."""
+        gate = Gate(
             store=self.store,
             state=self.state,
             policy=policy,
@@ -91,4 +101,8 @@ class Stored:
             signer=lambda: self.signer,
             name="noticeboard",
             now=now or datetime.now(UTC),
+            ledgers=LocalLedger(self.state),
+            repository=lambda _: self.store,
+            history=Descended(),
         )
+        return replace(gate, **changes)

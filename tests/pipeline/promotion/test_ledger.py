@@ -7,11 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.gate.gathering import load_roots
+from pipeline.gate.memory import recall_head, remember_ledger
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
 from pipeline.model.kinds import SHAPES, Kind
 from pipeline.model.statement import make_statement
-from pipeline.promotion.ledger import Ledger, append, ledger_path, parse_ledger, read_ledger
+from pipeline.promotion.ledger import Ledger, check_known, head_of, ledger_bytes, parse_ledger, read_ledger
+from pipeline.promotion.ledger_store import LocalLedger
 
 IMAGES = ["1" * 64, "2" * 64, "3" * 64]
 
@@ -66,15 +68,37 @@ def test_a_good_chain_is_read_oldest_first(parse, lines):
     assert (ledger.head.predicate.sequence, ledger.holds(IMAGES[0]), ledger.holds("9" * 64)) == (3, True, False)
 
 
-def test_no_file_is_an_empty_ledger(stored, policy):
-    ledger = read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
-    assert (ledger.entries, ledger.head) == ((), None)
+@pytest.fixture
+def read(stored, policy):
+    """The ledger as it is in the state folder, held against the memory, as every promotion does."""
+
+    def call() -> Ledger:
+        roots = load_roots(stored.state, stored.policies)
+        ledger = read_ledger(LocalLedger(stored.state), "development", policy, roots)
+        check_known(ledger, recall_head(stored.state, "", "development"))
+        return ledger
+
+    return call
 
 
-def test_what_was_written_is_read_again(stored, policy, parse, lines):
-    append(stored.state, parse(lines))
-    ledger = read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
-    assert ledger == parse(lines)
+@pytest.fixture
+def write(stored):
+    def call(content: bytes, *, known: Ledger | None = None):
+        LocalLedger(stored.state).write({"development.jsonl": content}, "")
+        if known:
+            remember_ledger(stored.state, "", "development", head_of(known), known.revoked)
+
+    return call
+
+
+def test_no_file_is_an_empty_ledger(read):
+    ledger = read()
+    assert (ledger.entries, ledger.head, ledger.running) == ((), None, None)
+
+
+def test_what_was_written_is_read_again(read, write, parse, lines):
+    write(ledger_bytes(parse(lines)))
+    assert read() == parse(lines)
 
 
 def test_a_line_cut_out_breaks_the_chain_there(parse, lines):
@@ -107,9 +131,13 @@ def test_an_entry_of_another_environment_breaks_the_chain(parse, rekor_v1):
     assert "got production 1 after nothing, expected development 1 after nothing" in refused(parse, [other]).message
 
 
-def test_an_entry_about_another_artifact_than_its_image_breaks_the_chain(parse, rekor_v1):
+def test_an_entry_about_another_artifact_than_its_image_is_none(parse, rekor_v1):
     other = line(rekor_v1, IMAGES[0], 1, None, subject="9" * 64)
-    assert f"got subjects {'9' * 12}, expected image {'1' * 12}" in refused(parse, [other]).message
+    error = refused(parse, [other])
+    assert (error.code, f"about another image (got {'9' * 12}, expected {'1' * 12})" in error.message) == (
+        "ledger.signature",
+        True,
+    )
 
 
 def test_an_entry_by_who_may_not_promote_is_refused(parse, rekor_v1):
@@ -121,7 +149,7 @@ def test_an_entry_by_who_may_not_promote_is_refused(parse, rekor_v1):
 def test_a_signed_statement_of_another_kind_is_no_entry(parse, rekor_v1):
     other = rekor_v1.sign(make_statement([("x", Digest(IMAGES[0]))], SHAPES[Kind.SIGNATURE].predicate_type, {}))
     error = refused(parse, [other])
-    assert (error.code, "no promotion" in error.message) == ("ledger.signature", True)
+    assert (error.code, "statement: no entry" in error.message) == ("ledger.signature", True)
 
 
 def test_an_entry_is_held_against_the_environment_that_it_is_for(stored, policy, lines):
@@ -131,36 +159,31 @@ def test_an_entry_is_held_against_the_environment_that_it_is_for(stored, policy,
         parse_ledger(lines[0] + b"\n", policy.environment("production"), policy, roots)
 
 
-def test_a_file_that_is_cut_off_is_broken(stored, policy, lines):
-    path = ledger_path(stored.state, "development")
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"".join(one + b"\n" for one in lines)[:-20])
+def test_a_file_that_is_cut_off_is_broken(read, write, lines):
+    write(b"".join(one + b"\n" for one in lines)[:-20])
     with pytest.raises(Refused, match=r"chain broken at entry 3 \(got a line that is cut off") as error:
-        read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
+        read()
     assert error.value.code == "ledger.broken"
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
-def test_a_chain_that_was_cut_short_is_refused_by_who_saw_the_longer_one(stored, policy, parse, lines, kept):
-    append(stored.state, parse(lines))
-    ledger_path(stored.state, "development").write_bytes(b"".join(one + b"\n" for one in lines[:kept]))
-    with pytest.raises(Refused, match=r"not the chain seen before \(got nothing as entry 3, expected ") as error:
-        read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
+def test_a_chain_that_was_cut_short_is_refused_by_who_saw_the_longer_one(read, write, parse, lines, kept):
+    write(b"".join(one + b"\n" for one in lines[:kept]), known=parse(lines))
+    with pytest.raises(Refused, match=r"that this clone's memory knows \(got nothing as entry 3, expected ") as error:
+        read()
     assert error.value.code == "ledger.older-than-known"
 
 
-def test_a_chain_that_was_begun_anew_is_refused_by_who_saw_the_other(stored, policy, parse, lines, rekor_v1):
-    append(stored.state, parse(lines[:1]))
-    other = line(rekor_v1, IMAGES[1], 1, None)
-    ledger_path(stored.state, "development").write_bytes(other + b"\n")
-    with pytest.raises(Refused, match="not the chain seen before"):
-        read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
+def test_a_chain_that_was_begun_anew_is_refused_by_who_saw_the_other(read, write, parse, lines, rekor_v1):
+    write(line(rekor_v1, IMAGES[1], 1, None) + b"\n", known=parse(lines[:1]))
+    with pytest.raises(Refused, match="not the chain that"):
+        read()
 
 
-def test_a_folder_in_its_place_cannot_be_read(stored, policy):
-    ledger_path(stored.state, "development").mkdir(parents=True)
+def test_a_folder_in_its_place_cannot_be_read(stored, read):
+    (stored.state / "ledger" / "development.jsonl").mkdir(parents=True)
     with pytest.raises(CannotEvaluate) as error:
-        read_ledger(stored.state, "development", policy, load_roots(stored.state, stored.policies))
+        read()
     assert error.value.code == "ledger.unreadable"
 
 

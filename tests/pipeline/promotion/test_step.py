@@ -10,8 +10,7 @@ from pipeline.model.context import Context
 from pipeline.model.documents import validate
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.model.outcome import Status
-from pipeline.promotion import step
-from pipeline.promotion.ledger import ledger_path
+from pipeline.promotion import opening, step
 from pipeline.settings import load
 from pipeline.signing.opening import open_signer
 from pipeline.steps.job import Job
@@ -25,7 +24,7 @@ def job(tmp_path, root, monkeypatch):
     (tmp_path / "policies").symlink_to(root / "policies")
     context = validate(Context, release.context(), what="context")
     # The machine that runs the tests may have an ambient identity; these promotions are a clone's.
-    monkeypatch.setattr(step, "open_signer", partial(open_signer, detect=lambda: None))
+    monkeypatch.setattr(opening, "open_signer", partial(open_signer, detect=lambda: None))
     return Job(root=tmp_path, settings=load(root), source=context.source, now=datetime.now(UTC))
 
 
@@ -46,10 +45,10 @@ def test_the_first_environment_is_the_default_and_again_changes_nothing(job, sto
     digest = str(stored.image.digest)
     first = step.run(options(job, "development", digest))
     assert (first.status, first.finding) == (Status.PASSED, f"development: promoted 1.0 ({digest}), entry 1")
-    written = ledger_path(job.state, "development").read_bytes()
+    written = (job.state / "ledger" / "development.jsonl").read_bytes()
     again = step.run(options(job, "development", digest))
     assert again.finding == f"development: 1.0 ({digest}) is there already"
-    assert ledger_path(job.state, "development").read_bytes() == written
+    assert (job.state / "ledger" / "development.jsonl").read_bytes() == written
 
 
 def test_a_skipped_environment_is_refused(job, stored):

@@ -11,6 +11,7 @@ from pipeline.gate import step as verify
 from pipeline.model.documents import canonical_json
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Status
+from pipeline.promotion import opening
 from pipeline.promotion import step as promote
 from pipeline.promotion.promoting import VERSION_LABEL
 from pipeline.signing.opening import open_signer
@@ -26,7 +27,7 @@ STEPS = {"image": ("provenance", "hardening"), "audit": ("vulnerabilities",), "s
 def job(tmp_path, root, monkeypatch):
     """A job over a tree whose every step passed, without a container engine."""
     (tmp_path / "policies").symlink_to(root / "policies")
-    local: tuple[ModuleType, ...] = (attest, promote)
+    local: tuple[ModuleType, ...] = (attest, opening)
     for module in local:
         monkeypatch.setattr(module, "open_signer", partial(open_signer, detect=lambda: None))
     made = make_job(tmp_path, now=datetime.now(UTC))
