@@ -95,7 +95,8 @@ def _step(clone: Path) -> None:
     """The ``image`` step as sessions run it: a process of its own that also examines what came out."""
     python = environments.ensure(ROOT, "pipeline", _say).python
     checks = environments.ensure(ROOT, "checks", _say).python
-    command = [python, "-I", clone / "pipeline" / "__main__.py", "step", "image", "--environment", f"checks={checks}"]
+    command = [str(python), "-I", str(clone / "pipeline" / "__main__.py"), "step", "image"]
+    command += ["--environment", f"checks={checks}"]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -182,21 +183,16 @@ _COMPILE_APP = (
 def measure_start(images: Mapping[tuple[str, bool], Path], engine: Engine, settings: Settings) -> Figures:
     """Median seconds until a hardened container has ended, or has answered its health path with 200."""
     client = connect(engine.address)
-    loaded = {}
+    loaded: dict[tuple[str, bool], str] = {}
+    seconds: dict[str, list[float]] = {}
     try:
         for key, path in images.items():
             with path.open("rb") as file:
-                loaded[key] = client.images.load(file)[0].id
-        seconds: dict[str, list[float]] = {}
+                loaded[key] = str(client.images.load(file)[0].id)
         for _ in range(REPEATS):  # in turn, so that what else runs here slows all of them alike
             for (name, byte_code), image in loaded.items():
-                for what, program in (("pass", "pass"), ("imports", _IMPORT_ALL if name == "full" else "")):
-                    if program:
-                        key = f"{name} {_code(byte_code)}: {what}"
-                        seconds.setdefault(key, []).append(_run(client, image, program)[0])
-                if name == "sample":
-                    key = f"{name} {_code(byte_code)}: HTTP 200"
-                    seconds.setdefault(key, []).append(_until_answer(client, image, settings))
+                for what, took in _starts(client, image, settings, imports=name == "full").items():
+                    seconds.setdefault(f"{name} {_code(byte_code)}: {what}", []).append(took)
         compiling = float(_run(client, loaded["sample", True], _COMPILE_APP)[1])
     finally:
         for image in loaded.values():
@@ -206,6 +202,14 @@ def measure_start(images: Mapping[tuple[str, bool], Path], engine: Engine, setti
     shipped = f"sample {_code(settings.image.byte_code)}"
     above = round(medians[f"{shipped}: HTTP 200"] - medians[f"{shipped}: pass"], 2)
     return {"seconds": medians, "above_pass": above, "compiling_the_application": round(compiling, 3)}
+
+
+def _starts(client: "DockerClient", image: str, settings: Settings, *, imports: bool) -> dict[str, float]:
+    """Seconds of nothing at all, and of importing every dependency or of answering."""
+    nothing = {"pass": _run(client, image, "pass")[0]}
+    if imports:
+        return {**nothing, "imports": _run(client, image, _IMPORT_ALL)[0]}
+    return {**nothing, "HTTP 200": _until_answer(client, image, settings)}
 
 
 def _run(client: "DockerClient", image: str, program: str) -> tuple[float, bytes]:
