@@ -68,7 +68,6 @@ def make_job(arguments: argparse.Namespace) -> "Job":
         ci=arguments.ci,
         docker_config=docker_config(),
         forge=forge(),
-        requester=requester(),
         hosted=hosted(),
         requester=requester(),
         say=say,
