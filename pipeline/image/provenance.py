@@ -1,34 +1,37 @@
-"""SLSA build provenance of a composed image (SLSA v1.2, ``provenance``): how it was built, and from what exactly."""
+"""SLSA build provenance of an image (SLSA v1.2, ``provenance``): how it was built, and from what exactly."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.debian.packages import Package
+from pipeline.image.composer import Composed
+from pipeline.image.foreign_base import Reference
 from pipeline.image.layer_cache import code_digest
-from pipeline.image.purls import debian_purl, wheel_purl
+from pipeline.image.purls import debian_purl, oci_purl, wheel_purl
 from pipeline.image.wheels import Wheel
 from pipeline.model.context import Context
 from pipeline.model.predicates import BuildDefinition, Builder, Descriptor, Provenance, RunDetails, dump
 from pipeline.settings import Settings
 
 BUILD_TYPE = "https://gatehouse.dev/build-types/image/v1"
-#: A build on somebody's own machine: it says nothing that anyone should trust beyond ``development``.
-LOCAL_BUILDER = "https://gatehouse.dev/builders/composer/local"
+_BUILDERS = "https://gatehouse.dev/builders"
+
+
+def builder_id(builder: str, *, hosted: bool) -> str:
+    """``hosted``: in a job of GitHub Actions. A local build says nothing to trust beyond ``development``."""
+    return f"{_BUILDERS}/{builder}/{'github' if hosted else 'local'}"
 
 
 def build_provenance(
-    context: Context,
-    settings: Settings,
-    *,
-    packages: Mapping[str, Sequence[Package]],
-    wheels: Mapping[str, Sequence[Wheel]],
-    suite: str,
-    builder_id: str = LOCAL_BUILDER,
+    context: Context, settings: Settings, composed: Composed, *, suite: str, hosted: bool = False
 ) -> dict[str, Any]:
-    """The predicate; ``packages`` and ``wheels`` are what was used, by platform. Nothing in it varies between runs."""
+    """The predicate. Nothing in it varies between runs. ``suite`` is that of the locked packages."""
+    packages = [package for items in composed.packages.values() for package in items]
+    wheels = [wheel for items in composed.wheels.values() for wheel in items]
     definition = BuildDefinition(
         buildType=BUILD_TYPE,
         externalParameters={
+            **({"base": settings.base.image} if settings.base.image else {}),
             "builder": settings.image.builder,
             "directory": settings.app.directory,
             "dockerfile": f"{settings.app.directory}/Dockerfile",
@@ -39,12 +42,24 @@ def build_provenance(
         resolvedDependencies=[
             _source(context),
             *_locks(context),
-            *_unique(_package(package, suite) for items in packages.values() for package in items),
-            *_unique(_wheel(wheel) for items in wheels.values() for wheel in items),
+            *([_base(composed.base)] if composed.base else []),
+            *_unique(_package(package, suite) for package in packages),
+            *_unique(_wheel(wheel) for wheel in wheels),
         ],
     )
-    run = RunDetails(builder=Builder(id=builder_id, version={"composer": code_digest()}))
-    return dump(Provenance(gatehouse_context=context, buildDefinition=definition, runDetails=run))
+    builder = Builder(
+        id=builder_id(settings.image.builder, hosted=hosted),
+        version={"composer": code_digest(), **composed.versions},
+    )
+    return dump(
+        Provenance(gatehouse_context=context, buildDefinition=definition, runDetails=RunDetails(builder=builder))
+    )
+
+
+def _base(reference: Reference) -> Descriptor:
+    """As an OCI purl (package-url specification, type ``oci``)."""
+    digest = reference.digest.removeprefix("sha256:")
+    return Descriptor(name=str(reference), uri=oci_purl(reference), digest={"sha256": digest})
 
 
 def _source(context: Context) -> Descriptor:

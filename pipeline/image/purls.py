@@ -30,6 +30,7 @@ def wheel_purl(wheel: Wheel) -> str:
 
 
 def oci_purl(reference: Reference) -> str:
-    """``pkg:oci/python@sha256:...?repository_url=docker.io/library/python`` (type definition ``oci``)."""
+    """``pkg:oci/python@sha256%3A...?repository_url=docker.io/library/python`` (type definition ``oci``)."""
     name = reference.address.rpartition("/")[2]
-    return f"pkg:oci/{_quoted(name)}@{_quoted(reference.digest)}?repository_url={quote(reference.address, safe='/:')}"
+    digest, repository = quote(reference.digest, safe=""), quote(reference.address, safe="/:")
+    return f"pkg:oci/{_quoted(name)}@{digest}?repository_url={repository}"

@@ -1,11 +1,13 @@
-"""The ``image`` step: compose, look at what came out, and only then put it where others find it."""
+"""The ``image`` step: build, look at what came out, and only then put it where others find it."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from pipeline.debian import base_lock
 from pipeline.image.archive import Archive
 from pipeline.image.composer import Composed, compose
+from pipeline.image.engine_build import build_with_engine
 from pipeline.image.hardening import Examination, examine, hardening_predicate
 from pipeline.image.lower_layers import Workshop
 from pipeline.image.provenance import build_provenance
@@ -14,10 +16,13 @@ from pipeline.indexes import pip_environment
 from pipeline.model.errors import Misuse
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Outcome, Problem, Status
+from pipeline.processes import engine_addresses, program_folders, unwinding
+from pipeline.runtime.engines import find_buildx, find_engine
+from pipeline.steps.foreign_images import pull
 from pipeline.steps.job import Job
 from pipeline.steps.secret_search import secret_search
 
-TOOL = ("gatehouse-composer", "1")
+TOOL = ("gatehouse-image", "1")
 MAX_PROBLEMS = 20
 _FIXES = {
     "image.dangling-link": "copy the file that the link points to, or leave the link out",
@@ -33,18 +38,15 @@ _FIXES = {
 
 
 def run(job: Job) -> Outcome:
-    """Build ``dist/image.tar``; FAILED, and no archive, where its own layers show a flaw."""
-    if job.settings.image.builder != "composer":
-        raise Misuse(
-            "image.builder",
-            f"pipeline.toml: image.builder: not in this version (got {job.settings.image.builder}, expected composer)",
-            fix='set `[image] builder = "composer"` and write the Dockerfile without RUN',
-        )
+    """Build ``dist/image.tar``; FAILED, and no archive, where its own layers show a flaw.
+
+    Raises what the builder raises, and Misuse (``image.no-engine``).
+    """
     archive = job.dist / "image.tar"
     fresh = archive.with_name("image.tar.new")
     archive.unlink(missing_ok=True)
     try:
-        composed = compose(_workshop(job), job.settings, job.source, fresh)
+        composed = _build(job, fresh)
         opened = Archive(fresh)
         job.say("reading the finished layers")
         search = secret_search(job)
@@ -58,6 +60,23 @@ def run(job: Job) -> Outcome:
     return _built(job, composed, examined, archive)
 
 
+def _build(job: Job, archive: Path) -> Composed:
+    shop = _workshop(job)
+    if job.settings.image.builder == "composer":
+        return compose(shop, job.settings, job.source, archive)
+    search = find_engine(engine_addresses())
+    if search.engine is None:
+        raise Misuse(
+            "image.no-engine",
+            f"container engine: none to build with (got {'; '.join(search.reasons)}, expected Docker or podman)",
+            fix="start one, set DOCKER_HOST to its socket, or write the Dockerfile without RUN and set "
+            '`[image] builder = "composer"`',
+        )
+    buildx = find_buildx(program_folders())
+    with unwinding():
+        return build_with_engine(shop, job.settings, job.source, archive, search.engine, buildx=buildx)
+
+
 def _workshop(job: Job) -> Workshop:
     return Workshop(
         root=job.root,
@@ -65,6 +84,7 @@ def _workshop(job: Job) -> Workshop:
         pip=job.python("checks"),
         pip_environment=pip_environment(),
         say=job.say,
+        pull=partial(pull, job),
     )
 
 
@@ -87,9 +107,9 @@ def _built(job: Job, composed: Composed, examined: dict[str, Examination], archi
     provenance = build_provenance(
         context,
         job.settings,
-        packages=composed.packages,
-        wheels=composed.wheels,
-        suite=base_lock.load(job.root).suite,
+        composed,
+        suite="" if composed.base else base_lock.load(job.root).suite,
+        hosted=job.hosted,
     )
     hardening = [
         Evidence(

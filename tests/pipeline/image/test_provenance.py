@@ -1,7 +1,11 @@
 import pytest
 
 from pipeline.debian import base_lock
-from pipeline.image.provenance import LOCAL_BUILDER, build_provenance
+from pipeline.image.archive import Written
+from pipeline.image.composer import Composed
+from pipeline.image.dockerfile import Recipe
+from pipeline.image.foreign_base import Reference
+from pipeline.image.provenance import build_provenance
 from pipeline.image.wheels import Wheel
 from pipeline.model.context import Context, Source, Tool
 from pipeline.model.kinds import Kind
@@ -21,13 +25,17 @@ CONTEXT = Context(
 def build(root):
     lock = base_lock.load(root)
 
-    def run(**changed):
-        arguments = {
-            "packages": {"linux/amd64": lock.packages["amd64"]},
-            "wheels": {"linux/amd64": [WHEEL]},
-            "suite": lock.suite,
-        }
-        return build_provenance(CONTEXT, load(root), **{**arguments, **changed})
+    def run(*, settings=None, hosted=False, **changed):
+        composed = Composed(
+            **{
+                "written": Written("sha256:" + "0" * 64, "", 0, {}),
+                "recipe": Recipe(base="locked-base"),
+                "packages": {"linux/amd64": lock.packages["amd64"]},
+                "wheels": {"linux/amd64": [WHEEL]},
+                **changed,
+            }
+        )
+        return build_provenance(CONTEXT, settings or load(root), composed, suite=lock.suite, hosted=hosted)
 
     return run
 
@@ -66,9 +74,31 @@ def test_what_two_platforms_share_is_named_once_and_what_they_do_not_twice(build
     assert [item.name for item in items if "tornado" in (item.uri or "")] == [WHEEL.filename, other.filename]
 
 
-def test_a_local_build_claims_to_be_one(build):
-    assert parsed(build()).run_details.builder.id == LOCAL_BUILDER
-    assert parsed(build(builder_id="https://ci.example/b")).run_details.builder.id == "https://ci.example/b"
+def test_a_local_build_claims_to_be_one_and_a_hosted_one_another(build):
+    assert parsed(build()).run_details.builder.id == "https://gatehouse.dev/builders/composer/local"
+    assert parsed(build(hosted=True)).run_details.builder.id == "https://gatehouse.dev/builders/composer/github"
+
+
+def test_an_engines_build_names_engine_and_version(build, root):
+    settings = load(root)
+    image = settings.image.model_copy(update={"builder": "engine"})
+    settings = settings.model_copy(update={"image": image})
+    found = parsed(build(settings=settings, versions={"docker": "20.10.24", "buildx": "v0.13.1"}))
+    assert found.run_details.builder.id == "https://gatehouse.dev/builders/engine/local"
+    assert found.run_details.builder.version.keys() == {"composer", "docker", "buildx"}
+    assert found.run_details.builder.version["docker"] == "20.10.24"
+    assert found.build_definition.external_parameters["builder"] == "engine"
+
+
+def test_a_foreign_base_is_named_by_digest_and_as_the_parameter_that_asked_for_it(build, root):
+    reference = Reference("registry.example/python", "sha256:" + "c" * 64)
+    settings = load(root)
+    base = settings.base.model_copy(update={"image": str(reference)})
+    predicate = build(settings=settings.model_copy(update={"base": base}), base=reference, packages={"linux/amd64": []})
+    found = dependencies(predicate)[f"pkg:oci/python@sha256%3A{'c' * 64}?repository_url=registry.example/python"]
+    assert found.digest == {"sha256": "c" * 64}
+    assert parsed(predicate).build_definition.external_parameters["base"] == str(reference)
+    assert not any(uri.startswith("pkg:deb/") for uri in dependencies(predicate))
 
 
 def test_two_builds_of_the_same_say_the_same(build):

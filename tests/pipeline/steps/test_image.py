@@ -108,9 +108,15 @@ def test_without_the_environment_that_has_pip_it_does_not_start(here):
     assert refused.value.code == "tool.missing"
 
 
-def test_the_engine_builder_is_refused_in_so_many_words(here):
+def test_without_an_engine_the_engine_builder_says_what_it_looked_for(here, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     settings = here.root / "pipeline.toml"
     settings.write_text(settings.read_text().replace("[image]\n", '[image]\nbuilder = "engine"\n'))
     with pytest.raises(Misuse) as refused:
         image.run(here.job)
-    assert refused.value.code == "image.builder"
+    assert refused.value.code == "image.no-engine"
+    assert refused.value.message == (
+        f"container engine: none to build with (got unix://{tmp_path}/none.sock: no such socket, "
+        "expected Docker or podman)"
+    )
+    assert list((here.root / "dist").glob("*")) == []
