@@ -431,7 +431,7 @@ REFUSED = [
         _set("runDetails", "builder", "id", to="https://evil.example/builder"),
         (
             "provenance: built by an unknown builder (got https://evil.example/builder, "
-            "expected https://gatehouse.dev/builders/composer/github)"
+            "expected https://gatehouse.dev/builders/composer/github, https://gatehouse.dev/builders/engine/github)"
         ),
     ),
     (
