@@ -80,16 +80,28 @@ def _moment(epoch: float) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def render(run: Run) -> bytes:
-    """The page, UTF-8. Its content security policy allows its own style sheet, by hash, and nothing else."""
+def page(template: str, **values: Any) -> bytes:
+    """A template filled in, UTF-8. Its content security policy allows its own style sheet, by hash, and no more."""
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup(style),  # noqa: S704 our own file
+            style_hash=style_hash,
+            **values,
+        )
+    )
+    return text.encode()
+
+
+def render(run: Run) -> bytes:
+    """The page of a run."""
     state, sentence = headline(run)
-    page = _environment().get_template("report.html.j2")
-    text = page.render(
+    return page(
+        "report.html.j2",
         run=run,
-        style=Markup(style),  # noqa: S704 our own file
-        style_hash=style_hash,
         state=state,
         sentence=sentence,
         reasons=reasons(run),
@@ -100,4 +112,3 @@ def render(run: Run) -> bytes:
         started=_moment(run.started),
         longest=max([step.seconds for step in run.steps] + [0.1]),
     )
-    return text.encode()

@@ -1,6 +1,5 @@
 """From a store to a judgement: the image resolved once, every bundle read, and nothing forgotten."""
 
-import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ import pytest
 from pipeline.gate.evidence import Flaw, Piece
 from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.memory import recall, remember
-from pipeline.gate.verify_command import print_judgement, verify_image
+from pipeline.gate.verify_command import verify_image
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.store.layout import OciLayout
@@ -151,17 +150,3 @@ def test_a_time_at_the_end_of_the_calendar_is_a_misuse(stored, year):
     with pytest.raises(Misuse) as error:
         verify(stored, at=datetime(year, 1, 1, tzinfo=UTC))
     assert error.value.code == "verify.time"
-
-
-def test_the_verdict_prints_as_text_and_as_data(stored):
-    stored.attest(recent())
-    judgement = verify(stored, environment="staging")
-    text, data = io.StringIO(), io.StringIO()
-    print_judgement(judgement, text, style="text")
-    assert f" as of {judgement.time:%Y-%m-%dT%H:%M:%SZ}, " in text.getvalue()
-    print_judgement(judgement, data, style="json")
-    assert "staging: FAILED" in text.getvalue()
-    assert "refused: signer.unset: staging: nobody may sign yet" in text.getvalue()
-    read = json.loads(data.getvalue())
-    assert (read["format"], read["result"], read["image"]) == ("gatehouse-verdict/1", "FAILED", str(judgement.image))
-    assert [one["code"] for one in read["refusals"]] == ["signer.unset"]
