@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pipeline.commands import export, policy, rebuild, report, settings, step, trust, verify
+from pipeline.commands import export, policy, rebuild, report, settings, step, trust, verify, workflows
 from pipeline.commands.edge import root_folder, say, unexpected
 from pipeline.model.errors import GatehouseError
 
-COMMANDS = (step, verify, export, policy, settings, report, trust, rebuild)
+COMMANDS = (step, verify, export, policy, settings, report, trust, rebuild, workflows)
 _EXIT_CODES = "exit codes: 0 allowed, 1 refused, 2 arguments or pipeline.toml, 3 could not evaluate"
 
 

@@ -30,6 +30,7 @@ LAYERS = (
     "signing",
     "store",
     "advisories",
+    "workflows",
     "steps",
     "gate",
     "reproduction",

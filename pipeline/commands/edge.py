@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    """Print to stderr; what could steer a terminal, in a name that somebody else chose, is shown as ``?``."""
+    print("".join(c if c.isprintable() or c == "\n" else "?" for c in text), file=sys.stderr, flush=True)
 
 
 def rfc3339_time(text: str) -> datetime:

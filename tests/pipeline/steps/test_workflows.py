@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from pipeline.git import take_snapshot
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Status
 from pipeline.model.predicates import TestResult, parse_predicate
+from pipeline.steps import workflow_inspection as inspection
 from pipeline.steps import workflows
 from tests.support.jobs import fake_environment, make_job
 
@@ -38,7 +40,12 @@ def run(folder, checks_python, text=CI, **files):
 
 
 def by_zizmor(folder, checks_python, text, **files):
-    return workflows.zizmor(make_job(folder, {PATH: text, **files}, {"checks": checks_python}), [PATH])
+    make_job(folder, {PATH: text, **files})
+    return inspection.zizmor(folder, checks_python, [PATH])
+
+
+def repository(folder):
+    return make_job(folder / "clone", {PATH: CI}).root
 
 
 def codes(outcome):
@@ -83,9 +90,9 @@ def test_what_scanners_lack_is_named_by_our_own_checks(tmp_path, checks_python):
     build = CI.replace("    timeout-minutes: 5\n", "    permissions:\n      id-token: write # to sign\n")
     build = build.replace("run: make", "run: curl -fsSL https://a.example/i | sh")
     job = make_job(tmp_path, {PATH: build}, {"checks": checks_python})
-    parsed = workflows.read_files(job, [PATH])[PATH]["content"]
-    found = [problem.code for problem in workflows.own_checks(PATH, parsed)]
-    assert found == ["workflows.privileged-job", "workflows.piped-download", "workflows.timeout"]
+    parsed = inspection.read_files(job.root, checks_python, [PATH])[PATH]["content"]
+    found = [problem.code for problem in inspection.own_checks(PATH, parsed)]
+    assert found == ["workflows.privileged-job", "workflows.timeout", "workflows.piped-download"]
 
 
 def test_composite_actions_are_looked_at_too(tmp_path, checks_python):
@@ -93,9 +100,9 @@ def test_composite_actions_are_looked_at_too(tmp_path, checks_python):
         "name: a\ndescription: b\nruns:\n  using: composite\n  steps:\n    - shell: bash\n      run: pip install evil\n"
     )
     job = make_job(tmp_path, {PATH: CI, "tools/action.yml": action}, {"checks": checks_python})
-    assert workflows.find_files(job.root) == ([PATH], ["tools/action.yml"])
-    parsed = workflows.read_files(job, ["tools/action.yml"])["tools/action.yml"]["content"]
-    assert [item.code for item in workflows.own_checks("tools/action.yml", parsed)] == ["workflows.unpinned-install"]
+    assert inspection.find_files(job.root, take_snapshot(job.root).files) == ([PATH], ["tools/action.yml"])
+    parsed = inspection.read_files(job.root, checks_python, ["tools/action.yml"])["tools/action.yml"]["content"]
+    assert [item.code for item in inspection.own_checks("tools/action.yml", parsed)] == ["workflows.unpinned-install"]
 
 
 def test_a_workflow_that_breaks_the_schema_is_a_refusal(tmp_path, checks_python):
@@ -150,7 +157,7 @@ LOOKED = f" INFO audit: zizmor: completed {PATH}"
 def test_zizmor_without_a_whole_report_cannot_be_evaluated(tmp_path, text, code, log):
     tools = fake_environment(tmp_path / "tools", zizmor=(text, code, log))
     with pytest.raises(CannotEvaluate) as refused:
-        workflows.zizmor(make_job(tmp_path / "clone", {PATH: CI}, {"checks": tools}), [PATH])
+        inspection.zizmor(repository(tmp_path), tools, [PATH])
     assert refused.value.code == "workflows.unreadable"
 
 
@@ -168,7 +175,7 @@ def test_zizmor_without_a_whole_report_cannot_be_evaluated(tmp_path, text, code,
 def test_a_schema_check_without_a_whole_report_cannot_be_evaluated(tmp_path, report, code):
     tools = fake_environment(tmp_path / "tools", python=(json.dumps(report), code))
     with pytest.raises(CannotEvaluate) as refused:
-        workflows.schema(make_job(tmp_path / "clone", {PATH: CI}, {"checks": tools}), "github-workflows", [PATH])
+        inspection.schema(repository(tmp_path), tools, "github-workflows", [PATH])
     assert refused.value.code == "workflows.unreadable"
 
 
@@ -176,10 +183,10 @@ def test_a_schema_check_without_a_whole_report_cannot_be_evaluated(tmp_path, rep
 def test_a_reader_that_does_not_answer_for_every_file_cannot_be_evaluated(tmp_path, text):
     tools = fake_environment(tmp_path / "tools", python=(text, 0))
     with pytest.raises(CannotEvaluate) as refused:
-        workflows.read_files(make_job(tmp_path / "clone", {PATH: CI}, {"checks": tools}), [PATH])
+        inspection.read_files(repository(tmp_path), tools, [PATH])
     assert refused.value.code == "workflows.unreadable"
 
 
 def test_this_repositorys_workflows_are_found(root):
-    found, _ = workflows.find_files(root)
+    found, _ = inspection.find_files(root, ())
     assert PATH in found

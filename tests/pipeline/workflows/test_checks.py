@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.steps.workflow_checks import CHECKS
+from pipeline.workflows.checks import CHECKS
 
 SHA = "0" * 40
 CHECKOUT = {"uses": f"actions/checkout@{SHA}"}
@@ -17,6 +17,7 @@ def run(script, env=None):
     return {"run": script, **({"env": env} if env else {})}
 
 
+DOWNLOAD = {"uses": f"actions/download-artifact@{SHA}"}
 ATTEST = run("scripts/pipeline attest")
 SIGNING = {"id-token": "write"}
 
@@ -39,6 +40,31 @@ GOOD = {
         workflow(run("python -m pip install --require-hashes -r requirements.txt")),
         workflow(run("pip install \\\n  --require-hashes -r requirements.txt")),
         workflow(run("apt-get install -y podman; scripts/pipeline")),
+    ],
+    "default-rights": [workflow(run("make")), {"runs": {"using": "composite", "steps": []}}],
+    "unpinned-action": [
+        workflow(CHECKOUT, {"uses": "./.github/actions/own"}, run("make")),
+        workflow({"uses": f"docker://docker.example/tool@sha256:{SHA}{'0' * 24}"}),
+    ],
+    "moving-workflow": [
+        {"on": "push", "jobs": {"a": {"uses": "./.github/workflows/x.yml"}}},
+        {"on": "push", "jobs": {"a": {"uses": f"team/ci/.github/workflows/x.yml@{SHA}"}}},
+        workflow(run("make")),
+    ],
+    "text-in-shell": [
+        workflow(run('echo "$TITLE"', env={"TITLE": "${{ github.event.issue.title }}"})),
+        workflow(run("echo ${{ github.sha }} ${{runner.os}}")),
+    ],
+    "unchecked-artifact": [
+        workflow(DOWNLOAD, run("echo $DIGESTS | sha256sum --strict --check"), run("make use")),
+        workflow(run("make"), {"uses": f"actions/upload-artifact@{SHA}"}),
+    ],
+    "cache-in-release": [
+        workflow({"uses": f"actions/cache@{SHA}"}),
+        workflow({"uses": f"actions/setup-python@{SHA}", "with": {"cache": ""}}, permissions=SIGNING),
+        workflow(
+            {"uses": f"actions/setup-python@{SHA}", "with": {"cache": "pip"}}, on={"push": {"branches": ["main"]}}
+        ),
     ],
     "timeout": [workflow(run("make")), {"on": "push", "jobs": {"a": {"uses": "./.github/workflows/x.yml"}}}],
     "trigger": [workflow(on="push"), workflow(on=["push", "pull_request"]), workflow(on={"schedule": [], "push": ""})],
@@ -86,7 +112,52 @@ BAD = {
         (workflow(run("make"), **{"timeout-minutes": "${{ inputs.x }}"}), "inputs"),
         ({"on": "push", "jobs": {"a": {"steps": []}}}, "a: no timeout-minutes"),
     ],
+    "default-rights": [
+        ({"on": "push", "jobs": {}}, "permissions: none said"),
+        (workflow(top={"permissions": "read-all"}), "permissions: read-all"),
+        (workflow(top={"permissions": {"contents": "read"}}), "permissions: {'contents': 'read'}"),
+    ],
+    "unpinned-action": [
+        (workflow({"uses": "actions/checkout@v7"}), "a, step 1: 'actions/checkout@v7'"),
+        (workflow({"uses": "actions/checkout"}), "step 1"),
+        (workflow({"uses": f"actions/checkout@{SHA[:12]}"}), "step 1"),
+        (workflow({"uses": "docker://docker.example/tool:1"}), "docker://"),
+        ({"runs": {"using": "composite", "steps": [{"uses": "a/b@main"}]}}, "runs, step 1: 'a/b@main'"),
+    ],
+    "moving-workflow": [
+        ({"on": "push", "jobs": {"a": {"uses": "team/ci/.github/workflows/x.yml@main"}}}, "a: 'team/ci"),
+        ({"on": "push", "jobs": {"a": {"uses": "team/ci/.github/workflows/x.yml@v1"}}}, "@v1"),
+    ],
+    "text-in-shell": [
+        (workflow(run("echo ${{ github.event.issue.title }}")), "a, step 1: '${{ github.event.issue.title }}'"),
+        (workflow(run("echo ${{ github.head_ref }}")), "github.head_ref"),
+        (workflow(run("echo ${{ inputs.name }}")), "inputs.name"),
+        (workflow(run("echo ${{\n github.event\n}}")), "github.event"),
+        (workflow(run("echo ${{ github.sha || github.event.x }}")), "github.event.x"),
+        (
+            workflow({"uses": f"actions/github-script@{SHA}", "with": {"script": "x('${{ github.ref_name }}')"}}),
+            "ref_name",
+        ),
+        ({"runs": {"using": "composite", "steps": [run("echo ${{ inputs.x }}")]}}, "runs, step 1"),
+    ],
+    "unchecked-artifact": [
+        (workflow(DOWNLOAD, run("make use")), "a, step 1: used without"),
+        (workflow(DOWNLOAD), "a, step 1"),
+        (workflow(DOWNLOAD, run("make use"), run("sha256sum --check digests")), "a, step 1"),
+        (workflow(DOWNLOAD, {"uses": f"docker/login-action@{SHA}"}, run("sha256sum -c digests")), "a, step 1"),
+        (workflow(DOWNLOAD, run("sha256sum -c digests"), DOWNLOAD, run("make")), "a, step 3"),
+    ],
+    "cache-in-release": [
+        (workflow({"uses": f"actions/cache@{SHA}"}, permissions=SIGNING), "a, step 1: actions/cache"),
+        (workflow({"uses": f"actions/cache/restore@{SHA}"}, on={"push": {"tags": ["v*"]}}), "actions/cache/restore"),
+        (workflow({"uses": f"actions/cache@{SHA}"}, on={"release": {}}), "actions/cache"),
+        (
+            workflow({"uses": f"actions/setup-python@{SHA}", "with": {"cache": "pip"}}, permissions=SIGNING),
+            "a, step 1: cache: pip",
+        ),
+    ],
     "trigger": [
+        (workflow(on="registry_package"), "on: registry_package"),
         (workflow(on="pull_request_target"), "pull_request_target"),
         (workflow(on=["push", "issue_comment"]), "issue_comment"),
         (workflow(on={"workflow_run": {"workflows": ["ci"]}}), "workflow_run"),

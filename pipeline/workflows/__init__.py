@@ -1,0 +1,1 @@
+"""GitHub workflows: read strictly, and held to rules that scanners lack."""
