@@ -447,7 +447,7 @@ REFUSED = [
     (
         "provenance.parameters",
         "provenance",
-        "development",
+        "staging",
         _set("buildDefinition", "externalParameters", "extra", to="x"),
         "provenance: unrecognised parameter (got extra, expected builder, directory, dockerfile, platforms, source)",
     ),
