@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,41 @@ def read_limited(path: Path, limit: int) -> bytes:
     """The content of ``path``, one byte more than ``limit`` at most, so that a caller can tell it is too large."""
     with path.open("rb") as file:
         return file.read(limit + 1)
+
+
+def mark_used(*paths: Path) -> None:
+    """Let ``remove_unused`` see that somebody needed these files now."""
+    for path in paths:
+        with contextlib.suppress(OSError):  # of a cache that only others may write to
+            os.utime(path)
+
+
+def remove_unused(folder: Path, *, before: float) -> int:
+    """Remove the files below ``folder`` that nobody wrote or marked since ``before``, in seconds since the epoch.
+
+    Lock files stay: one that is removed while somebody waits for it no longer keeps anybody out. So do links, and
+    what cannot be removed. Returns how many files went.
+    """
+    paths = sorted(folder.rglob("*"), reverse=True)  # what is in a folder before the folder
+    old = [path for path in paths if _last_used(path) < before and path.name != ".lock"]
+    gone = 0
+    for path in old:
+        with contextlib.suppress(OSError):  # among them folders that are not empty
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+                gone += 1
+    return gone
+
+
+def _last_used(path: Path) -> float:
+    """The time of a file or folder; never, which is not old, for what is neither or is gone."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return float("inf")
+    return status.st_mtime if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) else float("inf")
 
 
 def sha256_file(path: Path) -> str:

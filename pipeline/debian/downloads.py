@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.files import cannot_write, locked, sha256_file
+from pipeline.files import cannot_write, locked, mark_used, sha256_file
 from pipeline.model.errors import CannotEvaluate
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def fetch_all(wanted: Sequence[Wanted], cache: Path, *, say: Callable[[str], Non
             say(f"downloading {len(missing)} of {len(wanted)} packages, {sum(i.size for i in missing) / 1e6:.1f} MB")
             with session() as connection, ThreadPoolExecutor(WORKERS) as pool:
                 list(pool.map(lambda item: _download(connection, item, cache), missing))
-    return {item.sha256: cache / item.sha256 for item in wanted}
+    found = {item.sha256: cache / item.sha256 for item in wanted}
+    mark_used(*found.values())
+    return found
 
 
 def _intact(path: Path, item: Wanted) -> bool:

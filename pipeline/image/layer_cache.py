@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import write_atomic
+from pipeline.files import mark_used, write_atomic
 from pipeline.image.layer import LEVEL, Packed, Tree, pack, sha256
 from pipeline.model.documents import Document, canonical_json, parse
 from pipeline.model.errors import GatehouseError
@@ -17,14 +17,17 @@ class _Record(Document):
     diff_id: str
 
 
-#: The modules that decide what is in a layer.
-_MAKERS = ("base_layer", "bytecode", "composer", "debs", "foundation", "layer", "lower_layers", "wheel_files")
+#: The composer and the modules of this folder that it stands on, all of which decide what is in an image.
+MAKERS = (
+    *("archive", "base_layer", "bytecode", "composer", "context", "debs", "dockerfile", "foreign_base"),
+    *("foundation", "layer", "layer_cache", "lower_layers", "wheel_files", "wheels"),
+)
 
 
 def code_digest() -> str:
-    """SHA-256 of the modules that make layers, so that a change of theirs makes every layer anew."""
+    """SHA-256 of the modules that make images: the composer's version. A change makes every layer anew."""
     folder = Path(__file__).parent
-    return sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in _MAKERS))
+    return sha256(b"\0".join((folder / f"{name}.py").read_bytes() for name in MAKERS))
 
 
 class LayerCache:
@@ -40,10 +43,13 @@ class LayerCache:
     def get(self, key: str) -> Packed | None:
         """The layer of ``key``, None where it is absent or not what its record says."""
         try:
-            record = parse(_Record, (self._folder / f"{key}.json").read_bytes(), what="record of a layer")
-            content = (self._folder / record.digest.removeprefix("sha256:")).read_bytes()
+            named = self._folder / f"{key}.json"
+            record = parse(_Record, named.read_bytes(), what="record of a layer")
+            kept = self._folder / record.digest.removeprefix("sha256:")
+            content = kept.read_bytes()
         except (OSError, GatehouseError):
             return None
+        mark_used(named, kept)
         return Packed(content, record.digest, record.diff_id) if sha256(content) == record.digest else None
 
     def get_or_make(self, key: str, make: Callable[[], Tree], *, time: int) -> Packed:

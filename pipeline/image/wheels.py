@@ -12,7 +12,7 @@ from packaging.markers import Marker
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from pipeline.files import cannot_write, sha256_file, write_atomic
+from pipeline.files import cannot_write, mark_used, sha256_file, write_atomic
 from pipeline.hash_locks import Locked
 from pipeline.image.layer import sha256
 from pipeline.model.context import Sha256Hex
@@ -104,6 +104,7 @@ def _cached(record: Path, locked: Sequence[Locked], cache: Path) -> dict[Wheel, 
         whole = all(sha256_file(path) == wheel.sha256 for wheel, path in files.items())
     except (OSError, GatehouseError):
         return None
+    mark_used(record, *files.values())
     allowed = {(item.name, item.version): item.hashes for item in locked}
     exact = {(wheel.name, wheel.version) for wheel in files} == allowed.keys()
     return files if whole and exact and all(w.sha256 in allowed[w.name, w.version] for w in files) else None

@@ -1,11 +1,13 @@
 """The ``image`` step: build, look at what came out, and only then put it where others find it."""
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 
 from pipeline.debian import base_lock
 from pipeline.image.archive import Archive
+from pipeline.image.caches import prune
 from pipeline.image.composer import Composed, compose
 from pipeline.image.engine_build import build_with_engine
 from pipeline.image.hardening import Examination, examine, hardening_predicate
@@ -57,6 +59,7 @@ def run(job: Job) -> Outcome:
         os.replace(fresh, archive)
     finally:
         fresh.unlink(missing_ok=True)
+    prune(job.state / "cache", now=time.time())  # not the job's time: files carry the machine's
     return _built(job, composed, examined, archive)
 
 

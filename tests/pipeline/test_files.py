@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import locked, read_limited, sha256_file, write_atomic
+from pipeline.files import locked, mark_used, read_limited, remove_unused, sha256_file, write_atomic
 from pipeline.model.errors import CannotEvaluate
 
 
@@ -82,3 +82,48 @@ def test_who_has_to_wait_for_a_lock_can_say_so_once(tmp_path):
     with locked(tmp_path / "lock", waiting=waiting):
         assert said == ["held"]
     holder.communicate()
+
+
+@pytest.fixture
+def aged(tmp_path):
+    """Makes a file, or a folder, that was last used at a time."""
+
+    def run(name, used):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+        os.utime(path, (used, used))
+        os.utime(path.parent, (used, used))
+        return path
+
+    return run
+
+
+def test_what_nobody_used_for_long_goes_with_its_folders(tmp_path, aged):
+    aged("old/one", 10)
+    aged("old/two", 10)
+    young = aged("young/one", 30)
+    assert remove_unused(tmp_path, before=20) == 2
+    assert sorted(tmp_path.rglob("*")) == [young.parent, young]
+
+
+def test_what_was_marked_stays(tmp_path, aged):
+    kept = aged("folder/one", 10)
+    mark_used(kept, tmp_path / "absent")
+    assert remove_unused(tmp_path, before=20) == 0
+    assert kept.exists()
+
+
+def test_a_lock_and_a_link_stay_however_old(tmp_path, aged):
+    lock, outside = aged("folder/.lock", 10), aged("elsewhere", 10)
+    os.utime(outside, (30, 30))
+    link = lock.with_name("link")
+    link.symlink_to(outside)
+    os.utime(link, (10, 10), follow_symlinks=False)
+    assert remove_unused(tmp_path, before=20) == 0
+    assert lock.exists()
+    assert link.exists()
+
+
+def test_a_folder_that_is_not_there_holds_nothing_unused(tmp_path):
+    assert remove_unused(tmp_path / "absent", before=20) == 0

@@ -1,3 +1,7 @@
+import ast
+import os
+from pathlib import Path
+
 import pytest
 
 from pipeline.image import layer_cache
@@ -39,6 +43,25 @@ def test_other_ingredients_have_another_key(cache):
 def test_changed_code_has_another_key(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(layer_cache, "code_digest", lambda: "sha256:other")
     assert LayerCache(tmp_path).key({}) != cache.key({})
+
+
+def test_the_code_is_everything_that_the_composer_stands_on():
+    reached, ahead = set(), {"composer"}
+    while ahead:
+        reached |= ahead
+        trees = [ast.parse(Path(layer_cache.__file__).with_name(f"{name}.py").read_text()) for name in ahead]
+        names = {n.module for tree in trees for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+        ahead = {name.removeprefix("pipeline.image.") for name in names if name.startswith("pipeline.image.")} - reached
+    assert reached == set(layer_cache.MAKERS)
+
+
+def test_a_layer_that_is_used_is_not_an_old_one(cache, made, tmp_path):
+    key = cache.key({})
+    cache.get_or_make(key, made, time=1)
+    for path in tmp_path.iterdir():
+        os.utime(path, (1, 1))
+    cache.get(key)
+    assert all(path.stat().st_mtime > 1 for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_its_evidence_is_provenance_and_hardening_that_parse(here):
     assert (hardening.kind, hardening.platform) == (Kind.HARDENING, "linux/amd64")
     assert isinstance(parse_predicate(provenance.kind, provenance.predicate), Provenance)
     assert isinstance(parse_predicate(hardening.kind, hardening.predicate), Hardening)
+
+
+def test_what_no_build_needed_for_long_goes_once_a_build_succeeds(here):
+    superseded = here.root / ".gatehouse" / "cache" / "debs" / ("a" * 64)
+    superseded.parent.mkdir(parents=True)
+    superseded.write_bytes(b"an old version's")
+    os.utime(superseded, (1, 1))
+    shell = here.root / "service" / "sh"
+    shell.write_text("#!")
+    shell.chmod(0o755)
+    assert image.run(here.job).status is Status.FAILED
+    assert superseded.exists()
+    shell.unlink()
+    assert image.run(here.job).status is Status.PASSED
+    assert not superseded.exists()
 
 
 def test_two_runs_say_the_same(here):
