@@ -106,14 +106,16 @@ def assemble(
 
 
 def policy_digest(folder: Path) -> str:
-    """SHA-256, in hexadecimal, over path and digest of every file below ``folder`` but those of ``BESIDE``."""
-    named = ((path.relative_to(folder), path) for path in sorted(folder.rglob("*")) if path.is_file())
-    files = {
-        name.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in named
-        if name.parts[0] not in BESIDE
-    }
+    """SHA-256, in hexadecimal, over path and digest of every one of ``policy_files``."""
+    files = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in policy_files(folder).items()}
     return hashlib.sha256(canonical_json(files)).hexdigest()
+
+
+def policy_files(folder: Path) -> dict[str, Path]:
+    """Every file below ``folder`` but those of ``BESIDE``, by its path there, in order."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    named = ((path.relative_to(folder), path) for path in paths)
+    return {name.as_posix(): path for name, path in named if name.parts[0] not in BESIDE}
 
 
 def _content(path: Path) -> bytes:
