@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from pipeline.files import sha256_file, writing
 from pipeline.gate.gathering import read_image, root_files
-from pipeline.gate.policy import policy_digest
+from pipeline.gate.policy import policy_digest, policy_files
 from pipeline.model.context import Sha256Hex
 from pipeline.model.digests import Digest
 from pipeline.model.documents import Document, canonical_json
@@ -71,7 +71,7 @@ def write_export(store: Readable, reference: str, policies: Path, state: Path, t
         "index.json": _index(image, referrers),
         ABOUT: canonical_json(about.model_dump(mode="json")),
         **{f"{TRUST}{name}.json": content for name, content in roots.items()},
-        **{f"{POLICY}{name}": content for name, content in _policy_files(policies).items()},
+        **{f"{POLICY}{name}": path.read_bytes() for name, path in policy_files(policies).items()},
     }
     _write(target, files, blobs, store)
     return Written(
@@ -90,12 +90,6 @@ def _index(image: Descriptor, referrers: list[Descriptor]) -> bytes:
     named = Descriptor(image.media_type, image.digest, image.size, None, {REF_NAME: TAG})
     entries = [entry.to_json() for entry in (named, *referrers)]
     return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
-
-
-def _policy_files(folder: Path) -> dict[str, bytes]:
-    """Every file that the policy's digest is over."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def _write(target: Path, files: Mapping[str, bytes], blobs: Mapping[Digest, Descriptor], store: Readable) -> None:

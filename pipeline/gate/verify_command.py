@@ -1,7 +1,7 @@
 """``python -m pipeline verify`` and ``policy check``, as functions of their arguments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ class Release:
     evidence: tuple[Evidence, ...]
     policy: Policy
     memory: Memory
+    roots: "Mapping[str, TrustedRoot]" = field(default_factory=dict)
+    """What the evidence was verified against."""
 
     def judged(self, environment: str, at: datetime) -> Judgement:
         """Raises Misuse (``verify.time``) and CannotEvaluate (``policy.environment``)."""
@@ -54,8 +56,14 @@ def read_release(
     """
     policy = load_policy(policies)
     _, image = read_image(store, reference)
-    evidence = gather(store, image, load_roots(state, policies) if roots is None else roots)
-    return Release(image=image, evidence=evidence, policy=policy, memory=recall(state, store, image.digest))
+    roots = load_roots(state, policies) if roots is None else roots
+    return Release(
+        image=image,
+        evidence=gather(store, image, roots),
+        policy=policy,
+        memory=recall(state, store, image.digest),
+        roots=roots,
+    )
 
 
 def verify_release(

@@ -39,6 +39,8 @@ _JUDGED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("evidence.expired",), "No evidence is past its age"),
     (("evidence.future",), "No evidence is of the future"),
     (("evidence.contradiction",), "No two results of one kind disagree"),
+    (("exception.",), "Exceptions are inside their budget, found, and none ends soon"),
+    (("image.revoked",), "The image was not revoked"),
     (("evidence.foreign", "evidence.many"), "Nothing else hangs on the image"),
 )
 
