@@ -8,7 +8,7 @@ from pipeline import __version__
 from pipeline.gate.identity import Verified
 from pipeline.image.archive import Archive
 from pipeline.image.comparison import NOTHING, Difference, compare_bytes, compare_files
-from pipeline.model.context import Tool
+from pipeline.model.context import Context, Tool
 from pipeline.model.digests import Digest
 from pipeline.model.documents import canonical_json
 from pipeline.model.predicates import BuildDefinition, Descriptor, Provenance, TestResult, dump
@@ -130,6 +130,11 @@ def shared_inputs(result: Reproduction, *, machine: bool) -> list[str]:
     return ["lock", *SHARED_LOCKS.values(), *builder, *(["machine"] if machine else [])]
 
 
+def context_of(provenance: Provenance) -> Context:
+    """What the second build was made of; the tool is the pipeline, as in the lists that attest writes."""
+    return provenance.context.model_copy(update={"tool": Tool(name="gatehouse", version=__version__)})
+
+
 def predicate(result: Reproduction, provenance: Provenance, *, machine: bool) -> dict[str, Any]:
     """The test result (Kind.REPRODUCTION). ``machine``: both builds may have run on the same one.
 
@@ -142,9 +147,7 @@ def predicate(result: Reproduction, provenance: Provenance, *, machine: bool) ->
     more = [f"and {len(named) - MAX_NAMED} more"] if len(named) > MAX_NAMED else []
     return dump(
         TestResult(
-            gatehouse_context=provenance.context.model_copy(
-                update={"tool": Tool(name="gatehouse-reproduction", version=__version__)}
-            ),
+            gatehouse_context=context_of(provenance),
             result="PASSED" if result.passed else "FAILED",
             configuration=[
                 Descriptor(
