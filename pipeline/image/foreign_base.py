@@ -105,10 +105,10 @@ def find_interpreter(tree: Tree, reference: Reference) -> Interpreter:
     found = sorted(
         match.groups()
         for path, entry in tree.items()
-        if entry.kind is Kind.FILE and (match := re.fullmatch(r"usr/(local/)?bin/python(3\.\d+)", path))
+        if entry.kind is Kind.FILE and (match := re.fullmatch(r"usr/((?:local/)?)bin/python(3\.\d+)", path))
     )
     if len(found) != 1:
-        names = ", ".join(f"/usr/{prefix or ''}bin/python{version}" for prefix, version in found) or "none"
+        names = ", ".join(f"/usr/{prefix}bin/python{version}" for prefix, version in found) or "none"
         raise Refused(
             "base.python",
             f"{reference}: which Python runs the service is not clear (got {names}, expected one in /usr/bin or "
