@@ -16,7 +16,7 @@ USER, PASSWORD = "gatehouse", "not a secret"
 HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuufjJ3DP7hIDUkwzAqTBtlkzMsXi0O/Pm\n"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
@@ -29,7 +29,7 @@ def docker_registry(folder: Path, *, auth: str = "") -> Iterator[str]:
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not on the PATH: .ci/install-outside-verifiers installs it")
-    host = f"127.0.0.1:{_free_port()}"
+    host = f"127.0.0.1:{free_port()}"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yml"
     config.write_text(
