@@ -17,6 +17,7 @@ def register(commands: "Subcommands") -> None:
     rebuild.add_argument("folder", type=Path, help="a clone; the image and its record go below it")
     rebuild.add_argument("--builder", choices=("composer", "engine"), required=True)
     rebuild.add_argument("--environment", action="append", default=[], type=environment, metavar="NAME=PYTHON")
+    rebuild.add_argument("--docker-config", type=Path, default=None, metavar="FOLDER", help="credentials for a base")
     rebuild.set_defaults(run=_rebuild)
 
 
@@ -38,6 +39,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
         settings=loaded.model_copy(update={"image": builder}),
         source=source,
         tools=dict(arguments.environment),
+        docker_config=arguments.docker_config,
         now=datetime.fromtimestamp(source.committed, UTC),  # what was accepted until a day counts as it did then
         say=say,
     )

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.git import git, text
+from pipeline.git import git, take_snapshot, text
 from pipeline.model.context import Source
 from pipeline.model.errors import CannotEvaluate
 from pipeline.processes import Completed
@@ -38,7 +38,10 @@ def check_out(root: Path, source: Source, folder: Path) -> None:
         _do(folder, "config", "remote.origin.url", address[1])
     if git(folder, "cat-file", "-e", f"{source.commit}^{{commit}}", env=_NOBODY).exit_code != 0:
         _fetch(folder, source, known=address is not None)
-    _do(folder, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", source.commit)
+    done = _do(folder, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", source.commit)
+    # NOTE: git says that it could not read an object, leaves the file out, and ends with exit code 0.
+    if take_snapshot(folder).dirty:
+        raise _no_checkout(done)
 
 
 def _fetch(folder: Path, source: Source, *, known: bool) -> None:
@@ -56,9 +59,13 @@ def _fetch(folder: Path, source: Source, *, known: bool) -> None:
 def _do(folder: Path, *arguments: str) -> Completed:
     done = git(folder, *arguments, env=_NOBODY)
     if done.exit_code != 0:
-        raise CannotEvaluate(
-            "reproduction.checkout",
-            f"clean checkout: git could not make it (got {done.last_words!r}, expected a work tree of the commit)",
-            fix="see that the clone is whole (`git fsck`) and that the disk has room, then run the command again",
-        )
+        raise _no_checkout(done)
     return done
+
+
+def _no_checkout(done: Completed) -> CannotEvaluate:
+    return CannotEvaluate(
+        "reproduction.checkout",
+        f"clean checkout: git could not make it (got {done.last_words!r}, expected the whole tree of the commit)",
+        fix="see that the clone is whole (`git fsck`) and that the disk has room, then run the command again",
+    )

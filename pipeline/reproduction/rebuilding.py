@@ -64,7 +64,7 @@ def build_again(job: Job, target: Target, folder: Path, *, environment: Mapping[
         place = folder / name
         job.say(f"checking out {source.commit[:12]} and building it again with the {name}")
         check_out(job.root, source, place / "clone")
-        outcome = _build(place, name, job.tools)
+        outcome = _build(job, place, name)
         problem = outcome.problems[0] if outcome.problems else None
         if outcome.status in (Status.PASSED, Status.WARNED):
             return _read(place / "clone", outcome)
@@ -78,9 +78,10 @@ def build_again(job: Job, target: Target, folder: Path, *, environment: Mapping[
     )
 
 
-def _build(place: Path, builder: BuilderName, tools: Mapping[str, Path]) -> Outcome:
+def _build(job: Job, place: Path, builder: BuilderName) -> Outcome:
     words = [sys.executable, "-I", str(_PROGRAM), "rebuild", str(place / "clone"), "--builder", builder]
-    words += [word for name, python in tools.items() for word in ("--environment", f"{name}={python}")]
+    words += [word for name, python in job.tools.items() for word in ("--environment", f"{name}={python}")]
+    words += ["--docker-config", str(job.docker_config)] if job.docker_config else []
     call(words, cwd=place, env=_environment(place, builder))
     try:
         content = (place / "clone" / ".gatehouse" / "steps" / "image.json").read_bytes()

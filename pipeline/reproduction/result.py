@@ -33,6 +33,8 @@ class Reproduction:
     compared: Literal["bytes", "files"]
     same_builder: bool
     """The same program. Where ``compared`` is ``files``, in another version."""
+    same_digest: bool
+    """Where ``compared`` is ``files``, more than was asked for."""
     paths: int
     """Paths of the first image, over all platforms."""
     differences: Mapping[str, tuple[Difference, ...]]
@@ -67,6 +69,7 @@ def compare(provenance: Provenance, first: Archive, second: Rebuilt) -> Reproduc
         second=_named(second.provenance),
         compared="bytes" if "bytes" in found else "files",
         same_builder=same,
+        same_digest=first.digest == second.archive.digest,
         paths=sum(len(first.tree(platform)) for platform in first.platforms),
         differences={check: tuple(map(_printable, items)) for check, items in found.items()},
     )
@@ -162,6 +165,7 @@ def predicate(result: Reproduction, provenance: Provenance, *, machine: bool) ->
                 "failures": sum(1 for items in result.differences.values() if items),
                 "differences": len(named),
                 "paths": result.paths,
+                "same_digest": result.same_digest,
                 "compared": result.compared,
                 "independent_builder": not result.same_builder,
                 "independent_machine": not machine,

@@ -114,7 +114,7 @@ def _other_version(result: Reproduction) -> CannotEvaluate:
 def _outcome(digest: Digest, result: Reproduction, shared: list[str], artifacts: list[Artifact]) -> Outcome:
     differences = result.all_differences
     if result.passed:
-        same = "the same digest" if result.compared == "bytes" else f"the same {result.paths} paths and configuration"
+        same = "the same digest" if result.same_digest else f"the same {result.paths} paths and configuration"
         finding = f"{digest}: {same} from {result.second}; shared: {', '.join(shared)}"
     else:
         finding = f"{digest}: {len(differences)} differences, the first {differences[0].place}: {differences[0].what}"
@@ -131,6 +131,7 @@ def _outcome(digest: Digest, result: Reproduction, shared: list[str], artifacts:
             "first": result.first,
             "second": result.second,
             "compared": result.compared,
+            "same_digest": result.same_digest,
             "paths": result.paths,
             "shared": shared,
             "count": len(differences),

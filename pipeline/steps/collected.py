@@ -25,7 +25,7 @@ MADE_BY: Mapping[Kind, str] = {
 }
 #: Kinds that no step of the main job makes.
 MADE_ELSEWHERE: Mapping[Kind, str] = {
-    Kind.REPRODUCTION: "needs a second build, which no step makes yet",
+    Kind.REPRODUCTION: "needs a second build: `scripts/nox -s reproduce`",
 }
 _MAX_REASON = 300
 

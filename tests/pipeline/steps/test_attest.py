@@ -222,7 +222,7 @@ def test_what_is_not_there_is_listed_with_the_reason(job, attest, own):
         Kind.SAST: ("crashed", "step sast crashed: bandit: not started at ./checks"),
         Kind.DEPENDENCIES: ("skipped", "step audit passed: audit was fine"),
         Kind.SMOKE: ("skipped", "step smoke warned: unhardened: no container engine answered"),
-        Kind.REPRODUCTION: ("skipped", "needs a second build, which no step makes yet"),
+        Kind.REPRODUCTION: ("skipped", "needs a second build: `scripts/nox -s reproduce`"),
     }
 
 
