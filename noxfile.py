@@ -131,6 +131,12 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session
+def rollback(session: nox.Session) -> None:
+    """Go back to an image that ran before: `-- ENVIRONMENT --to sha256:...`; docs/rollback.md is the plan."""
+    _gatehouse(session, "rollback", *(session.posargs or ["--help"]))
+
+
+@nox.session
 def trust(session: nox.Session) -> None:
     """Fetch the public Sigstore trust root anew; `-- check` only looks at the vendored one."""
     _gatehouse(session, "trust", *(session.posargs or ["refresh"]))

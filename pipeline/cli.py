@@ -5,11 +5,41 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pipeline.commands import export, policy, rebuild, report, settings, step, trust, verify, workflows
+from pipeline.commands import (
+    export,
+    grant,
+    ledger,
+    policy,
+    reaudit,
+    rebuild,
+    report,
+    revoke,
+    rollback,
+    settings,
+    step,
+    trust,
+    verify,
+    workflows,
+)
 from pipeline.commands.edge import root_folder, say, unexpected
 from pipeline.model.errors import GatehouseError
 
-COMMANDS = (step, verify, export, policy, settings, report, trust, rebuild, workflows)
+COMMANDS = (
+    step,
+    verify,
+    export,
+    policy,
+    settings,
+    report,
+    trust,
+    rebuild,
+    workflows,
+    rollback,
+    revoke,
+    grant,
+    reaudit,
+    ledger,
+)
 _EXIT_CODES = "exit codes: 0 allowed, 1 refused, 2 arguments or pipeline.toml, 3 could not evaluate"
 
 

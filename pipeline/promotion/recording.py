@@ -175,6 +175,11 @@ def _write_overlay(gate: Gate, ledger: Ledger, image: Digest, target: Store) -> 
         # A later promotion was faster, and writes its own.
 
 
+def grant_file(digest: str) -> str:
+    """Where the ledger's store keeps a grant that an entry rests on; ``digest`` is the SHA-256 of its bundle."""
+    return f"grants/{digest}.json"
+
+
 def place_of(gate: Gate, ledger: Ledger) -> tuple[Environment, int, str | None]:
     """The environment, and sequence and predecessor of the ledger's next entry."""
     head = ledger.head

@@ -48,7 +48,7 @@ def open_signer(
                 instance.client_trust_config(), instance.trusted_root(), instance.token, instance="local", limits=limits
             )
         return
-    trust = _trust(settings, root or state.parent)
+    trust = client_trust(settings, root or state.parent)
     yield SigstoreSigner(trust.config, trust.trusted_root, _renewed(token, detect), instance="ambient", limits=limits)
 
 
@@ -76,7 +76,8 @@ def _renewed(token: str, detect: Callable[[], str | None]) -> Callable[[], str]:
     return next_token
 
 
-def _trust(settings: Settings, root: Path) -> ClientTrust:
+def client_trust(settings: Settings, root: Path) -> ClientTrust:
+    """The instance that the settings name; raises Misuse (``signing.instance``), CannotEvaluate (``trust.*``)."""
     if settings.signing.instance == PUBLIC:
         return load_public(root / "policies" / "trust")
     path = root / settings.signing.instance

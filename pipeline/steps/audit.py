@@ -27,6 +27,7 @@ from pipeline.hash_locks import read_lock
 from pipeline.image.purls import debian_purl
 from pipeline.image.wheels import LOCK
 from pipeline.indexes import index_base
+from pipeline.model.context import Context
 from pipeline.model.errors import GatehouseError
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Evidence, Outcome, Problem, Status
@@ -45,6 +46,15 @@ class Sources:
     feeds: Sequence[Feed]
     fallback: Feed | None
     records: Osv
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """What is asked about: the Python packages, which of them are direct, and the purls that no feed speaks of."""
+
+    pins: Sequence[Pin]
+    direct: frozenset[str]
+    unfed: Sequence[str]
 
 
 def sources(job: Job) -> Sources:
@@ -82,30 +92,31 @@ def with_dependencies(job: Job, audited: Outcome) -> Outcome:
     )
 
 
-def audit(job: Job, asked: Sources) -> Outcome:
-    """``run`` with its sources given."""
+def audit(job: Job, asked: Sources, locked: Locked | None = None, context: Context | None = None) -> Outcome:
+    """``run`` with its sources given, about what is locked here, or in another image: then of its ``context``."""
     begun = time.monotonic()
-    pins = read_pins(job)
+    locked = locked or Locked(pins=read_pins(job), direct=direct_names(job), unfed=debian_purls(job))
+    pins = locked.pins
     surveyed = survey(pins, asked.feeds, asked.fallback)
     records, details = read_records(asked.records, surveyed)
     advisories = [advisory for answer in surveyed.answers for advisory in answer.advisories]
     findings = find(advisories, records)
-    debian = debian_purls(job)
+    own = job.context("pip-audit", version_of(job.python("checks"), "pip-audit"))
     document = predicate(
-        job.context("pip-audit", version_of(job.python("checks"), "pip-audit")),
+        own if context is None else own.model_copy(update={"source": context.source, "locks": context.locks}),
         pins=pins,
-        direct=direct_names(job),
+        direct=locked.direct,
         surveyed=surveyed,
         details=details,
         findings=findings,
-        unfed=dict.fromkeys(debian, NO_DEBIAN_FEED),
+        unfed=dict.fromkeys(locked.unfed, NO_DEBIAN_FEED),
         started=job.now,
         finished=job.now + timedelta(seconds=time.monotonic() - begun),
     )
     problems = [*_vulnerable(findings), *_unaudited(surveyed.unaudited), *_left_out(surveyed, findings)]
     return Outcome(
-        status=Status.WARNED if problems or debian else Status.PASSED,
-        finding=_line(pins, surveyed, findings, len(debian)),
+        status=Status.WARNED if problems or locked.unfed else Status.PASSED,
+        finding=_line(pins, surveyed, findings, len(locked.unfed)),
         evidence=[Evidence(kind=Kind.VULNERABILITIES, predicate=dump(document))],
         problems=problems,
         data={"audited": len(surveyed.audited), "locked": len(pins), "vulnerabilities": len(_live(findings))},

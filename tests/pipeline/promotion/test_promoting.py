@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline.gate.environments import Succession
 from pipeline.gate.gathering import gather, load_roots, read_image
-from pipeline.gate.policy import Succession
 from pipeline.model.digests import Digest
 from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
