@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.model.context import Source
-from pipeline.model.documents import parse
+from pipeline.model.documents import parse, validate
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Artifact, StepRecord
@@ -23,6 +23,7 @@ from pipeline.report.run import (
     Finding,
     Image,
     Platform,
+    Reproduction,
     Run,
     RunList,
     Session,
@@ -195,6 +196,15 @@ def _feed(feed: dict[str, Any]) -> str:
     return f"{feed.get('name', 'feed')}: {state}" + (f" ({note})" if note else "")
 
 
+def _reproduction(records: dict[str, StepRecord], image: Image | None) -> Reproduction | None:
+    """Of this image: the session may have been asked about another one since."""
+    data = records["reproduce"].outcome.data if "reproduce" in records else {}
+    if image is None or data.get("digest") != image.digest:
+        return None
+    told = {name: value for name, value in data.items() if name != "digest"}
+    return validate(Reproduction, told, what="record of step reproduce")
+
+
 def _artifacts(root: Path, records: dict[str, StepRecord]) -> list[Artifact]:
     """The files for people that the steps named and that are there, each once, by path."""
     named = {item.path: item for record in records.values() for item in record.outcome.artifacts}
@@ -233,7 +243,7 @@ def read_run(root: Path, settings: Settings) -> Run:
     written = read_records(root)
     steps = [_step(run, session, written.get(session.name)) for session in run.sessions]
     # What speaks of the image is taken of one tree alone: a record of another tells nothing of it.
-    source = _newest_source(written)
+    source = _newest_source({name: record for name, record in written.items() if name != "reproduce"})
     records = {name: r for name, r in written.items() if r.context and r.context.source == source}
     image = _image(records)
     verdicts = [v for v in read_verdicts(root, run) if image is None or v.image == image.digest]
@@ -249,6 +259,7 @@ def read_run(root: Path, settings: Settings) -> Run:
         verdicts=verdicts,
         bundles=_bundles(root, image, verdicts),
         components=_components(records),
+        reproduction=_reproduction(records, image),
         audit=_audit(records),
         artifacts=_artifacts(root, records),
         accepted=_allowed(root, verdicts) and not any(step.result in STOPPED for step in steps),

@@ -183,6 +183,37 @@ class Audit(Document):
     findings: list[Finding]
 
 
+class Difference(Document):
+    """One thing in which a second build differs: `got` is the second build's, `expected` the image's."""
+
+    place: str
+    """Platform and path, or where else it is."""
+    what: str
+    """The side of it that differs: path, type, mode, owner, content, link, a field."""
+    got: str
+    expected: str
+
+
+class Reproduction(Document):
+    """The image built a second time, and what came out."""
+
+    first: str
+    """The builder of the image."""
+    second: str
+    """Who built it again."""
+    compared: str
+    """`bytes` within one builder, where the same digest is due, else `files`."""
+    same_digest: bool
+    paths: int
+    """How many paths were compared."""
+    shared: list[str]
+    """What a defect could be in without the second build showing it."""
+    count: int
+    """Differences; 0 is a pass."""
+    differences: list[Difference]
+    """The first of them; dist/reports/reproduction.txt has all."""
+
+
 class Run(Document):
     """Everything that a report shows. Stable: docs/formats.md says what each field means."""
 
@@ -205,6 +236,8 @@ class Run(Document):
     """Those of this run, in the order of promotion."""
     bundles: list[Bundle]
     components: list[Component]
+    reproduction: Reproduction | None = None
+    """null where this image was not built a second time."""
     audit: Audit | None
     """null where the audit left no evidence."""
     artifacts: list[Artifact]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from pipeline.report.reasons import group
-from pipeline.report.run import Refusal, Run, Step, Verdict
+from pipeline.report.run import Refusal, Reproduction, Run, Step, Verdict
 from pipeline.report.text import as_ascii, columns, fit, printable, seconds, size, split_message, wrap
 
 _COLOURS = {
@@ -136,6 +136,18 @@ def _image(run: Run, terminal: Terminal) -> Iterator[str]:
         for platform in run.image.platforms:
             sizes = f" · {size(platform.compressed)} compressed, {size(platform.unpacked)} unpacked"
             yield from hanging("", f"{platform.name}{sizes if platform.compressed else ''}", terminal, 7)
+    if run.reproduction:
+        yield from _reproduction(run.reproduction, terminal)
+
+
+def _reproduction(again: Reproduction, terminal: Terminal) -> Iterator[str]:
+    same = "the same digest" if again.same_digest else f"the same {again.paths} paths"
+    found = f"{again.count} differences" if again.count else same
+    yield from hanging("built again  ", f"{found} from {again.second}; shared: {', '.join(again.shared)}", terminal, 0)
+    for one in again.differences[:_PROBLEMS]:
+        yield from hanging("", f"{one.place}: {one.what}", terminal, 13)
+    if again.count > _PROBLEMS:
+        yield f"{'':13}and {again.count - _PROBLEMS} more in dist/reports/reproduction.txt"
 
 
 def _verdicts(run: Run, terminal: Terminal) -> Iterator[str]:

@@ -246,6 +246,7 @@ def write_run(root: Path) -> None:
         write(root / f".gatehouse/steps/{name}.json", record)
         for artifact in item.get("artifacts", []):
             write(root / artifact["path"], b"content")
+    write(root / ".gatehouse/steps/reproduce.json", reproduction(difference()))
     der = certificate()
     sbom = bundle(Kind.SBOM, SBOM, certificate_der=der)
     write(root / "dist/bundles/sbom.json", sbom)
@@ -271,6 +272,28 @@ def run_list(results: Mapping[str, str]) -> dict[str, Any]:
         for place, (name, result) in enumerate(results.items())
     ]
     return {"run": "18a-1", "started": STARTED, "seconds": 41.2, "sessions": sessions}
+
+
+def reproduction(*differences: Mapping[str, str], **changes: Any) -> dict[str, Any]:
+    """What the reproduce session leaves, which is none of the main job's."""
+    data = {
+        "digest": str(IMAGE),
+        "first": "composer",
+        "second": "engine docker 28.1",
+        "compared": "files",
+        "same_digest": False,
+        "paths": 2028,
+        "shared": ["lock", "wheels", "base", "machine"],
+        "count": len(differences),
+        "differences": list(differences),
+        **changes,
+    }
+    item = outcome("failed" if differences else "passed", "built again", data=data)
+    return {"step": "reproduce", "context": CONTEXT, "seconds": 9.0, "started": STARTED + 99, "outcome": item}
+
+
+def difference(place: str = "linux/amd64 /app/main.py", what: str = "mode") -> dict[str, str]:
+    return {"place": place, "what": what, "got": "0600", "expected": "0644"}
 
 
 @pytest.fixture

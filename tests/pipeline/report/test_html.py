@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.report.diagram import lying, standing
 from pipeline.report.html import headline, licences, render
+from pipeline.report.run import Difference
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -134,6 +135,14 @@ def test_foreign_text_is_text_everywhere(run):
             component.model_copy(update={"name": HOSTILE, "version": HOSTILE, "licences": [HOSTILE]})
             for component in run.components
         ],
+        reproduction=run.reproduction.model_copy(
+            update={
+                "first": HOSTILE,
+                "second": HOSTILE,
+                "shared": [HOSTILE],
+                "differences": [Difference(place=HOSTILE, what=HOSTILE, got=HOSTILE, expected=HOSTILE)],
+            }
+        ),
         audit=run.audit.model_copy(update={"unaudited": {HOSTILE: HOSTILE}, "feeds": [HOSTILE]}),
     )
     text = render(hostile).decode()
@@ -220,3 +229,33 @@ def test_one_signer_is_named_once_and_several_beside_their_bundles(run, page):
     words = Page(render(changed(run, bundles=[other, *run.bundles[1:]])).decode()).words
     assert "signer" in words
     assert "somebody@else.example" in words
+
+
+def test_what_differs_between_two_builds_is_shown_file_by_file(page):
+    words = [word for word in page.words if word.strip()]
+    start = words.index("second build", words.index("Built a second time"))
+    assert [word for word in words[start + 2 :] if word.strip()][:4] == [
+        "linux/amd64 /app/main.py",
+        "mode",
+        "0600",
+        "0644",
+    ]
+    assert "1 difference" in " ".join(words)
+
+
+def test_of_many_differences_the_page_says_how_many_it_shows(run):
+    differences = [Difference(place=f"/{n}", what="mode", got="1", expected="2") for n in range(200)]
+    many = run.reproduction.model_copy(update={"count": 5000, "differences": differences})
+    text = render(changed(run, reproduction=many)).decode()
+    assert "<summary>Differences, the first 200 of 5000</summary>" in text
+    assert "<details>\n<summary>Differences" in text
+
+
+@pytest.mark.parametrize(
+    ("same_digest", "told"), [(True, "the same digest"), (False, "the same files and configuration")]
+)
+def test_a_second_build_that_agrees_says_in_what(run, same_digest, told):
+    same = run.reproduction.model_copy(update={"count": 0, "differences": [], "same_digest": same_digest})
+    words = Page(render(changed(run, reproduction=same)).decode()).words
+    assert any(word.strip() == told for word in words)
+    assert "Built a second time" not in Page(render(changed(run, reproduction=None)).decode()).words

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.model.errors import CannotEvaluate
 from pipeline.report.reading import as_json, read_run_list
+from tests.pipeline.report.conftest import CONTEXT, difference, reproduction
 
 
 def rewrite(path, change):
@@ -176,3 +177,28 @@ def test_json_is_the_run_and_safe_to_print(root, reread):
 
 def test_json_is_the_same_for_the_same_run(reread):
     assert as_json(reread()) == as_json(reread())
+
+
+def test_the_second_build_is_read_of_this_image_alone(root, reread):
+    path = root / ".gatehouse/steps/reproduce.json"
+    assert reread().reproduction.differences[0].place == "linux/amd64 /app/main.py"
+    path.write_text(json.dumps(reproduction(digest="sha256:" + "0" * 64)))
+    assert reread().reproduction is None
+    path.unlink()
+    assert reread().reproduction is None
+
+
+def test_a_second_build_since_the_tree_changed_does_not_hide_the_run(root, reread):
+    path = root / ".gatehouse/steps/reproduce.json"
+    later = {**reproduction(difference()), "context": {**CONTEXT, "source": {**CONTEXT["source"], "tree": "0" * 40}}}
+    path.write_text(json.dumps(later))
+    run = reread()
+    assert run.image is not None
+    assert run.reproduction is None
+
+
+def test_a_damaged_record_of_the_second_build_is_refused(root, reread):
+    rewrite(root / ".gatehouse/steps/reproduce.json", lambda record: record["outcome"]["data"].update(paths="many"))
+    with pytest.raises(CannotEvaluate, match="record of step reproduce: not of the expected shape") as damaged:
+        reread()
+    assert damaged.value.code == "document.shape"

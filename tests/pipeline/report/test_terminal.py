@@ -1,7 +1,7 @@
 import io
 import re
 
-from pipeline.report.run import Verdict
+from pipeline.report.run import Difference, Verdict
 from pipeline.report.terminal import Terminal, render, terminal_of
 from pipeline.report.text import columns
 
@@ -121,3 +121,21 @@ def test_a_long_list_of_what_was_got_is_cut_and_what_was_expected_stays(run):
 
 def test_the_image_is_told_with_its_sizes(run):
     assert "       linux/amd64 · 18.6 MB compressed, 51.1 MB unpacked\n" in render(run, PLAIN)
+
+
+def test_a_second_build_is_told_with_what_it_shared(run):
+    same = run.reproduction.model_copy(update={"count": 0, "differences": []})
+    text = render(run.model_copy(update={"reproduction": same}), PLAIN)
+    assert "built again  the same 2028 paths from engine docker 28.1; shared: lock, wheels, base, machine\n" in text
+    equal = same.model_copy(update={"same_digest": True})
+    assert "built again  the same digest from" in render(run.model_copy(update={"reproduction": equal}), PLAIN)
+
+
+def test_differences_of_a_second_build_are_told_one_a_line_up_to_a_limit(run):
+    found = [Difference(place=f"linux/amd64 /x{n}\x1b[2J", what="mode", got="1", expected="2") for n in range(9)]
+    many = run.reproduction.model_copy(update={"count": 9, "differences": found})
+    text = render(run.model_copy(update={"reproduction": many}), PLAIN)
+    assert "built again  9 differences from engine docker 28.1" in text
+    assert text.count(": mode\n") == 5
+    assert "\x1b" not in text
+    assert "             and 4 more in dist/reports/reproduction.txt\n" in text
