@@ -3,12 +3,12 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.files import locked, read_limited, write_atomic
+from pipeline.files import locked, mark_used, read_limited, write_atomic
 from pipeline.model.digests import Digest
 from pipeline.model.documents import canonical_json
 from pipeline.model.errors import CannotEvaluate, Refused
@@ -88,6 +88,17 @@ class OciLayout:
     def tags(self) -> list[str]:
         return sorted(entry.annotations[REF_NAME] for entry in self._entries() if REF_NAME in entry.annotations)
 
+    def entries(self) -> tuple[Descriptor, ...]:
+        """The index's own: each is tagged by its annotation REF_NAME, or not at all."""
+        return self._entries()
+
+    def last_written(self, digest: Digest) -> float:
+        """When a blob was last put, in seconds since the epoch; 0 for one that is not there."""
+        try:
+            return self._blob_path(digest).stat().st_mtime
+        except OSError:
+            return 0
+
     # Writing
 
     def put_blob(self, content: bytes) -> Descriptor:
@@ -141,6 +152,20 @@ class OciLayout:
         with self._locked("attach.lock"):
             yield
 
+    def remove(self, tags: Collection[str], *, keeping: Collection[Digest], before: float) -> None:
+        """Take ``tags`` away, then the blobs that are not in ``keeping`` and were last put before ``before``.
+
+        The index comes first: blobs that nothing names do no harm, and the next time they go.
+        """
+        with self._locked("lock"):
+            kept = [item for item in self._index()["manifests"] if _name(item) not in tags]
+            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": kept}
+            write_atomic(self._path / "index.json", canonical_json(index))
+            names = {digest.hex for digest in keeping}
+            for path in self._blobs.iterdir():
+                if path.name not in names and path.stat().st_mtime < before:
+                    path.unlink(missing_ok=True)
+
     # Inside
 
     def _locked(self, suffix: str) -> contextlib.AbstractContextManager[None]:
@@ -155,6 +180,7 @@ class OciLayout:
             return False
         try:
             with self.open_blob(descriptor):
+                mark_used(self._blob_path(descriptor.digest))
                 return True
         except Refused:
             return False

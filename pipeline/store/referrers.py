@@ -6,6 +6,7 @@ with an empty list. Neither list is believed: each manifest is opened and its ``
 """
 
 import base64
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ class Attached:
 def fallback_tag(image: Digest) -> str:
     """Distribution specification, "Referrers Tag Schema"."""
     return f"sha256-{image.hex}"
+
+
+def fallback_image(tag: str) -> Digest | None:
+    """The image whose referrers ``tag`` lists, None for a tag that people gave."""
+    match = re.fullmatch(r"sha256-([0-9a-f]{64})", tag)
+    return Digest(match[1]) if match else None
 
 
 def attach(
