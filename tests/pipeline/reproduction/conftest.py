@@ -12,12 +12,14 @@ import pytest
 
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Outcome
+from pipeline.model.predicates import EvidenceList
 from pipeline.reproduction.rebuilding import Rebuilt, build_again
 from pipeline.reproduction.step import BuildAgain, reproduce
 from pipeline.reproduction.target import Target
 from pipeline.signing.signer import Signer
 from pipeline.steps import attest, image
 from pipeline.steps.attached import Own, read_own
+from pipeline.steps.evidence_list import newest_list
 from pipeline.steps.job import Job
 from pipeline.store.layout import OciLayout
 from pipeline.store.referrers import attached_bundles
@@ -67,6 +69,12 @@ class Built:
         """The step, signed by the clone's developer or whom ``claims`` name."""
         job = dataclasses.replace(self.job, options=options)
         return reproduce(job, lambda: contextlib.nullcontext(self.world.signer(**claims)), build or self.build)
+
+    def newest(self, **claims: str) -> tuple[Own, EvidenceList]:
+        """That signer's newest list."""
+        found = newest_list(self.own(Kind.EVIDENCE_LIST, **claims))
+        assert found is not None
+        return found
 
     def own(self, kind: Kind, **claims: str) -> list[Own]:
         """What that signer has attached of ``kind``."""

@@ -17,7 +17,6 @@ from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Status
 from pipeline.model.predicates import TestResult, parse_predicate
 from pipeline.steps import attest
-from pipeline.steps.evidence_list import newest_list
 from tests.pipeline.reproduction.conftest import attest_image
 from tests.support.evidence import write_record
 from tests.support.repositories import commit_all
@@ -61,7 +60,7 @@ def test_what_both_builds_shared_stands_in_the_evidence(built):
 def test_a_successor_list_names_it_and_keeps_what_the_one_before_said(built):
     (before,) = built.own(Kind.EVIDENCE_LIST)
     built.reproduce()
-    newest, listed = newest_list(built.own(Kind.EVIDENCE_LIST))
+    newest, listed = built.newest()
     assert (listed.sequence, listed.previous) == (2, before.digest.hex)
     status = {one.annotations.kind: one.annotations.status for one in listed.references}
     assert status[Kind.REPRODUCTION] == "present"
@@ -262,7 +261,7 @@ def test_a_workflow_of_its_own_claims_another_machine_and_lists_what_it_made(rel
     assert outcome.finding.endswith("; shared: lock, wheels, base, builder")
     (signed,) = released.own(Kind.REPRODUCTION, **hosted("reproduce"))
     assert signed.statement.predicate["gatehouse_measures"]["independent_machine"] is True
-    ((_, listed),) = [newest_list(released.own(Kind.EVIDENCE_LIST, **hosted("reproduce")))]
+    _, listed = released.newest(**hosted("reproduce"))
     assert (listed.sequence, [one.annotations.kind for one in listed.references]) == (1, [Kind.REPRODUCTION])
     assert codes_about(judged(released, "production"), Kind.REPRODUCTION, Kind.EVIDENCE_LIST) == set()
 
