@@ -42,15 +42,16 @@ class GitLedger:
                 raise self._rewritten("no branch")
             self._revision = ""
             return
-        # Without a "+" git itself refuses a branch that was rewritten since this clone saw it.
-        refspec = f"refs/heads/{self._branch}:{self._kept}"
+        fetched = f"{self._kept}-fetched"
         options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc")
-        fetched = self._ask("fetch", *options, self._remote, refspec)
-        if fetched.exit_code != 0:
-            if b"non-fast-forward" in fetched.stderr:
-                raise self._rewritten("other commits")
-            raise self._unreachable(fetched)
-        self._revision = self._known()
+        asked = self._ask("fetch", *options, self._remote, f"+refs/heads/{self._branch}:{fetched}")
+        if asked.exit_code != 0:
+            raise self._unreachable(asked)
+        known, now = self._known(), text(self._git("rev-parse", "--verify", f"{fetched}^{{commit}}"))
+        if known and git(self._root, "merge-base", "--is-ancestor", known, now).exit_code != 0:
+            raise self._rewritten(now[:12])
+        self._git("update-ref", self._kept, now)
+        self._revision = now
 
     def read(self, path: str) -> bytes | None:
         if not self._revision:
@@ -139,7 +140,7 @@ class GitLedger:
         return Refused(
             "ledger.rewritten",
             f"ledger {self.address}: not what this clone saw before, with something added "
-            f"(got {got}, expected descendants of {self._known()[:12]})",
+            f"(got {got}, expected a descendant of {self._known()[:12]})",
             fix=f"find out who rewrote the branch and restore it: `git push --force {self._remote} "
             f"{self._kept}:refs/heads/{self._branch}`, then protect it against forced pushes",
         )

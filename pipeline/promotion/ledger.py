@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.gate.environments import Environment
+from pipeline.gate.evidence import Memory
 from pipeline.gate.identity import Verified
 from pipeline.gate.memory import Head
 from pipeline.gate.policy import Policy
@@ -69,6 +70,14 @@ class Ledger:
         """Images (SHA-256 in hexadecimal) that may not run here again, with the reason."""
         found = (entry.predicate for entry in self.entries)
         return {one.image: one.reason for one in found if isinstance(one, RevocationPredicate)}
+
+    @property
+    def lists(self) -> Mapping[str, Mapping[str, int]]:
+        """Of each image the highest evidence list of each signer with which it was promoted."""
+        found: dict[str, Memory] = {}
+        for one in self.promotions:
+            found[one.image] = found.get(one.image, Memory()).joined(one.lists)
+        return {image: memory.sequences for image, memory in found.items() if memory.sequences}
 
     def holds(self, image: str) -> bool:
         """Whether an image (SHA-256 in hexadecimal) was ever promoted here."""

@@ -21,6 +21,7 @@ from pipeline.promotion.ledger import Entry, Ledger
 from pipeline.promotion.recording import Gate, check_repository, follow, known_ledger, opened_ledger, place_of, record
 from pipeline.promotion.succession import check_order, check_succession, is_running
 from pipeline.store.interface import Descriptor, Store
+from pipeline.store.layout import OciLayout
 from pipeline.store.referrers import attach
 from pipeline.store.transfer import copy
 
@@ -170,6 +171,8 @@ def promotion_entry(
         requester=gate.asked_by,
         reason=reason,
         grant=grant,
+        # A folder has lists of its own, which nobody else will ever see.
+        lists={} if isinstance(gate.store, OciLayout) else dict(release.judgement.sequences),
     )
 
 

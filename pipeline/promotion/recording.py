@@ -91,7 +91,8 @@ def known_ledger(gate: Gate, environment: str) -> Ledger:
 
 
 def _remember(gate: Gate, ledger: Ledger) -> None:
-    remember_ledger(gate.state, gate.ledgers.address, ledger.environment, head_of(ledger), ledger.revoked)
+    place, head = gate.ledgers.address, head_of(ledger)
+    remember_ledger(gate.state, place, ledger.environment, head, revoked=ledger.revoked, lists=ledger.lists)
 
 
 def check_repository(gate: Gate, ledger: Ledger, image: Digest, *, settling: bool) -> None:

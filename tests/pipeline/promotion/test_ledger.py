@@ -86,7 +86,7 @@ def write(stored):
     def call(content: bytes, *, known: Ledger | None = None):
         LocalLedger(stored.state).write({"development.jsonl": content}, "")
         if known:
-            remember_ledger(stored.state, "", "development", head_of(known), known.revoked)
+            remember_ledger(stored.state, "", "development", head_of(known), revoked=known.revoked, lists=known.lists)
 
     return call
 

@@ -163,33 +163,22 @@ def _in_two_steps(policy):
     )
 
 
-@pytest.mark.parametrize(
-    ("version", "code"),
-    [
-        ("0.9", "promotion.not-newer"),
-        ("1.0", "promotion.same-version"),
-        ("1.0.0", "promotion.same-version"),
-        ("one", "promotion.unversioned"),
-        ("1.1", None),
-    ],
-)
-def test_past_the_first_environment_another_image_has_to_be_newer(good, policy, version, code):
+def test_past_the_first_environment_another_image_has_to_be_newer(good, policy):
     """Attack: promote an older signed release again, whose holes are known."""
     both = _in_two_steps(policy)
     promoted(good, both, "laboratory")
     promoted(good, both)
-    other = Stored.make(
-        good.state.parent, good.signer.world, good.policies.parent, content=b"other", labels={VERSION_LABEL: version}
-    )
+    labels = {VERSION_LABEL: "0.9"}
+    other = Stored.make(good.state.parent, good.signer.world, good.policies.parent, content=b"other", labels=labels)
     other.attest(release.predicates())
     promoted(other, both, "laboratory")
-    if code is None:
-        assert promoted(other, both).written
-        return
+    signed = good.signer.signed
     with pytest.raises(Refused) as error:
         promoted(other, both)
-    assert error.value.code == code
+    assert error.value.code == "promotion.not-newer"
     assert len(ledger(good, both).entries) == 1
+    assert good.signer.signed == signed
+    assert good.store.resolve("development").digest == good.image.digest
     assert not promoted(good, both).written
 
 
