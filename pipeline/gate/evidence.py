@@ -1,7 +1,7 @@
 """Attached bundles, each read once: a piece of evidence, or the flaw that keeps it from being one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.gate.identity import Verified
@@ -35,7 +35,7 @@ class Memory:
     def joined(self, sequences: Mapping[str, int]) -> "Memory":
         """With what somebody else has seen too (a ledger's entries say it): of each signer the highest counts."""
         both = [*self.sequences.items(), *sequences.items()]
-        return Memory(sequences={by: max(n for other, n in both if other == by) for by, _ in both})
+        return replace(self, sequences={by: max(n for other, n in both if other == by) for by, _ in both})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

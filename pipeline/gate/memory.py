@@ -3,7 +3,7 @@
 ``<state>/memory.json``; it only grows, and what cannot be read stops the gate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -16,6 +16,7 @@ from pipeline.model.digests import Digest
 from pipeline.model.documents import Document, canonical_json, parse
 from pipeline.model.errors import CannotEvaluate
 from pipeline.store.interface import Readable
+from pipeline.store.layout import OciLayout
 
 
 class Head(Document):
@@ -27,7 +28,8 @@ class Head(Document):
 
 class Seen(Document):
     """``sequences``: store, image digest, who signed, to the highest evidence list. ``heads``: ledger to its head.
-    ``revoked``: environment, image digest, to the reason.
+    ``revoked``: environment, image digest, to the reason. ``lists``: as ``sequences``, of images in registries, as
+    ledgers say it: what a promotion was decided with is there for whoever reads the ledger, on any machine.
 
     Each store has lists of its own: an image that is attested in a second one starts there with its first.
     """
@@ -35,15 +37,17 @@ class Seen(Document):
     sequences: dict[str, dict[Sha256Hex, dict[str, int]]] = Field(default_factory=dict)
     heads: dict[str, Head] = Field(default_factory=dict)
     revoked: dict[str, dict[Sha256Hex, str]] = Field(default_factory=dict)
+    lists: dict[Sha256Hex, dict[str, int]] = Field(default_factory=dict)
 
 
 def recall(state: Path, store: Readable, image: Digest) -> Memory:
     """What this verifier has seen of an image in a store; raises CannotEvaluate (``memory.unreadable``)."""
     seen = _read(state)
-    return Memory(
+    memory = Memory(
         sequences=seen.sequences.get(store.address, {}).get(image.hex, {}),
         revoked={name: images[image.hex] for name, images in seen.revoked.items() if image.hex in images},
     )
+    return memory if isinstance(store, OciLayout) else memory.joined(seen.lists.get(image.hex, {}))
 
 
 def remember(state: Path, store: Readable, judgement: Judgement) -> None:
@@ -58,19 +62,44 @@ def remember(state: Path, store: Readable, judgement: Judgement) -> None:
             _write(state, seen.model_copy(update={"sequences": sequences}))
 
 
+def forget(state: Path, store: Readable, images: Collection[Digest]) -> None:
+    """Images that this clone itself removed from its own ``store``: attested again, they begin with a first list."""
+    gone = {image.hex for image in images}
+    with locked(state / "locks" / "memory.lock"):
+        seen = _read(state)
+        left = {image: lists for image, lists in seen.sequences.get(store.address, {}).items() if image not in gone}
+        _write(state, seen.model_copy(update={"sequences": {**seen.sequences, store.address: left}}))
+
+
 def recall_head(state: Path, address: str, environment: str) -> Head | None:
     """The last head seen of an environment's ledger at ``address``; raises CannotEvaluate (``memory.unreadable``)."""
     return _read(state).heads.get(_ledger(address, environment))
 
 
-def remember_ledger(state: Path, address: str, environment: str, head: Head | None, revoked: Mapping[str, str]) -> None:
-    """Keep a head that the chain was verified up to, and the images (to the reasons) that it revokes."""
+def remember_ledger(
+    state: Path,
+    address: str,
+    environment: str,
+    head: Head | None,
+    *,
+    revoked: Mapping[str, str],
+    lists: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Keep a head that the chain was verified up to, the images (to the reasons) that it revokes, and their lists."""
     with locked(state / "locks" / "memory.lock"):
         seen = _read(state)
         heads = {**seen.heads, **({_ledger(address, environment): head} if head else {})}
         known = {**seen.revoked.get(environment, {}), **revoked}
+        listed = {
+            image: dict(Memory(sequences=seen.lists.get(image, {})).joined(one).sequences)
+            for image, one in lists.items()
+        }
         after = seen.model_copy(
-            update={"heads": heads, "revoked": {**seen.revoked, **({environment: known} if known else {})}}
+            update={
+                "heads": heads,
+                "revoked": {**seen.revoked, **({environment: known} if known else {})},
+                "lists": {**seen.lists, **listed},
+            }
         )
         if after != seen:
             _write(state, after)

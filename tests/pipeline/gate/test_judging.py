@@ -348,7 +348,8 @@ def test_a_remembered_signer_of_a_root_that_does_not_count_here_is_not_missed(ju
 
 
 def test_of_two_memories_the_highest_sequence_of_each_signer_counts():
-    assert Memory(sequences={"a": 2, "b": 1}).joined({"b": 3, "c": 1}) == Memory(sequences={"a": 2, "b": 3, "c": 1})
+    both = Memory(sequences={"a": 2, "b": 1}, revoked={"production": "leaked"}).joined({"b": 3, "c": 1})
+    assert both == Memory(sequences={"a": 2, "b": 3, "c": 1}, revoked={"production": "leaked"})
 
 
 def test_a_list_that_calls_a_kind_both_present_and_crashed_is_wrong(judged):
