@@ -1,13 +1,16 @@
 """The ``promote`` session: into the environment named, the first one by default."""
 
 import contextlib
+import time
 
 from pipeline.gate.step import built_image
-from pipeline.model.errors import CannotEvaluate, Misuse
+from pipeline.model.errors import CannotEvaluate, GatehouseError, Misuse
 from pipeline.model.outcome import Outcome, Status
 from pipeline.model.predicates import PromotionPredicate
 from pipeline.promotion.opening import load_job_policy, open_gate
 from pipeline.promotion.promoting import Promotion, promote
+from pipeline.promotion.recording import Gate
+from pipeline.promotion.tidying import tidy
 from pipeline.steps.job import Job
 
 
@@ -26,8 +29,22 @@ def run(job: Job) -> Outcome:
     environment = job.options[0] if job.options else policy.environments[0].name
     reference = job.options[1] if len(job.options) > 1 else built_image(job)
     with contextlib.ExitStack() as opened:
-        promotion = promote(open_gate(job, policy, opened), reference, environment)
+        gate = open_gate(job, policy, opened)
+        promotion = promote(gate, reference, environment)
+        if promotion.entry is not None:
+            _tidy(job, gate)
     return outcome(promotion, environment)
+
+
+def _tidy(job: Job, gate: Gate) -> None:
+    """What cannot be tidied takes room and no more: the promotion stands."""
+    try:
+        gone = tidy(gate, now=time.time())  # not the job's time: files carry the machine's
+    except GatehouseError as error:
+        job.say(f"old images stay in the local store: {error.message}")
+        return
+    if gone:
+        job.say(f"{len(gone)} images that nobody wrote of for weeks left the local store")
 
 
 def outcome(promotion: Promotion, environment: str, *, done: str = "promoted") -> Outcome:

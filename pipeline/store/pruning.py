@@ -3,7 +3,7 @@
 A registry has its own retention; this is for the layout in the state folder, which otherwise only grows.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from pipeline.model.digests import Digest
 from pipeline.store.documents import read_descriptor, read_descriptors, read_object
@@ -17,12 +17,12 @@ BATCH = 20
 """Images that must have grown old before any is removed: to know what they share, all others are looked through."""
 
 
-def prune(store: OciLayout, *, keep: Collection[Digest], now: float) -> list[Digest]:
+def prune(store: OciLayout, *, keep: Callable[[], Collection[Digest]], now: float) -> list[Digest]:
     """Remove old images with their evidence, and every blob that then is part of nothing; returns the images.
 
-    An image stays that a tag names, that is in ``keep``, or of which something was attached in the weeks before
-    ``now`` (seconds since the epoch). Raises CannotEvaluate (``store.*``) and Refused (``store.digest``) where the
-    store is damaged, and then has removed nothing.
+    An image stays that a tag names, that ``keep`` gives (asked only where something may go), or of which something
+    was attached in the weeks before ``now`` (seconds since the epoch). Raises CannotEvaluate (``store.*``) and Refused
+    (``store.digest``) where the store is damaged, and then has removed nothing.
     """
     before = now - UNUSED_AFTER
     with store.serialised():
@@ -30,10 +30,9 @@ def prune(store: OciLayout, *, keep: Collection[Digest], now: float) -> list[Dig
         evidence = {image: index for image, index in tagged if image is not None}
         young = {image for image, index in evidence.items() if _written(store, image, index) >= before}
         named = {digest for image, digest in tagged if image is None}
-        stay = {*named, *young, *(image for image in keep if store.has_blob(image))}
-        if len(evidence.keys() - stay) < BATCH:
+        if len(evidence.keys() - named - young) < BATCH:
             return []
-        parts = _parts(store, stay)
+        parts = _parts(store, {*named, *young, *(image for image in keep() if store.has_blob(image))})
         # Evidence of a part, as of one platform's manifest, stays with the whole.
         gone = sorted(evidence.keys() - parts)
         parts |= _parts(store, {index for image, index in evidence.items() if image in parts})
