@@ -45,6 +45,10 @@ def _promoted(stored, policy, ledgers=None):
     return gate, promote(gate, str(stored.image.digest), "development")
 
 
+def _lists(promotion):
+    return promotion.entry.predicate.lists
+
+
 def _unlist(stored, referrer):
     tag = fallback_tag(stored.image.digest)
     index = json.loads(stored.store.manifest(stored.store.resolve(tag).digest))
@@ -61,7 +65,7 @@ def _elsewhere(stored, tmp_path):
 
 def test_another_machine_is_told_that_the_newest_list_was_taken_away(stored, policy, attested_twice, tmp_path):
     gate, promotion = _promoted(stored, policy)
-    assert promotion.entry.predicate.lists == {f"local {LOCAL_IDENTITY}": 2}
+    assert _lists(promotion) == {f"local {LOCAL_IDENTITY}": 2}
     _unlist(stored, attested_twice)
     _, again = _promoted(_elsewhere(stored, tmp_path), policy, gate.ledgers)
     assert [finding.code for finding in again.judgement.refusals] == ["list.older-than-known"]
@@ -75,5 +79,4 @@ def test_with_the_list_there_another_machine_finds_nothing_to_do(stored, policy,
 
 
 def test_the_lists_of_a_folder_are_nobody_elses(stored, policy, attested_twice):
-    entry = promote(stored.gate(policy), str(stored.image.digest), "development").entry
-    assert entry.predicate.lists == {}
+    assert _lists(promote(stored.gate(policy), str(stored.image.digest), "development")) == {}
