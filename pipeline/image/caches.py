@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.files import remove_unused
 
 #: Below the cache folder; other tools keep their own beside them.
-FOLDERS = ("debs", "layers", "wheels")
+FOLDERS = ("bases", "debs", "layers", "wheels")
 UNUSED_AFTER = 14 * 24 * 3600
 """Seconds. A branch that is built every other week keeps what it needs."""
 
