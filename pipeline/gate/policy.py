@@ -76,14 +76,25 @@ def load_policy(folder: Path) -> Policy:
     return replace(_compiled(*(_content(folder / name) for name in FILES)), digest=policy_digest(folder))
 
 
-@lru_cache(maxsize=16)
-def _compiled(environments: bytes, rules: bytes, exceptions: bytes) -> Policy:
-    """The policy in its files, without its digest: a pure function of bytes, as judging a thousand releases asks."""
-    return assemble(
+def read_files(folder: Path) -> tuple[EnvironmentsFile, tuple[Rule, ...], tuple[PolicyException, ...]]:
+    """What the files say, each on its own strict; raises CannotEvaluate (``policy.*``)."""
+    return _read(*(_content(folder / name) for name in FILES))
+
+
+def _read(
+    environments: bytes, rules: bytes, exceptions: bytes
+) -> tuple[EnvironmentsFile, tuple[Rule, ...], tuple[PolicyException, ...]]:
+    return (
         _parse(EnvironmentsFile, environments, ENVIRONMENTS_FILE),
         _parse(RulesFile, rules, RULES_FILE).rule,
         _parse(ExceptionsFile, exceptions, EXCEPTIONS_FILE).exception,
     )
+
+
+@lru_cache(maxsize=16)
+def _compiled(environments: bytes, rules: bytes, exceptions: bytes) -> Policy:
+    """The policy in its files, without its digest: a pure function of bytes, as judging a thousand releases asks."""
+    return assemble(*_read(environments, rules, exceptions))
 
 
 def assemble(
@@ -129,12 +140,12 @@ def _content(path: Path) -> bytes:
         raise _broken("policy.malformed", what, got, "a file", f"make {what} readable for this user") from error
 
 
-def _with_days(value: Any) -> Any:
+def with_days(value: Any) -> Any:
     """TOML as JSON has it: a day as text (``2026-11-30``)."""
     if isinstance(value, dict):
-        return {name: _with_days(item) for name, item in value.items()}
+        return {name: with_days(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_with_days(item) for item in value]
+        return [with_days(item) for item in value]
     return value.isoformat() if type(value) is date else value
 
 
@@ -145,7 +156,7 @@ def _parse(model: type[Any], content: bytes, name: str) -> Any:
             raise ValueError(f"more than {MAX_POLICY_BYTES} bytes")
         parsed = tomllib.loads(content.decode("utf-8"))
         # Elsewhere a day is a mistake: as text it would be a limit like any other.
-        parsed = _with_days(parsed) if model is ExceptionsFile else parsed
+        parsed = with_days(parsed) if model is ExceptionsFile else parsed
         return model.model_validate_json(canonical_json(parsed))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
