@@ -78,7 +78,7 @@ def audit(session: nox.Session) -> None:
     _step(session, "audit")
 
 
-@nox.session(allow_parallel=True)
+@nox.session(allow_parallel=True, requires=["image"])
 def sbom(session: nox.Session) -> None:
     """CycloneDX SBOM of the image: wheels and Debian packages."""
     _step(session, "sbom")

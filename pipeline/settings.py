@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
@@ -36,6 +37,19 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _contact(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s@]+|[^\s@:]+@[^\s@:]+", text):
+        raise ValueError("should be an address for mail, or of a page (https://...)")
+    return text
+
+
+def _licence(text: str) -> str:
+    try:
+        return str(canonicalize_license_expression(text)) if text else ""
+    except InvalidLicenseExpression:
+        raise ValueError("should be an SPDX licence expression") from None
+
+
 def _registry(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", text):
         raise ValueError("should be host[:port]/repository in lower case, without scheme or tag")
@@ -53,6 +67,9 @@ class App(Document):
     tests: RelativePath
     port: int = Field(ge=1, le=65535)
     health: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$")]
+    supplier: Annotated[str, StringConstraints(max_length=200)] = ""
+    contact: Annotated[str, AfterValidator(_contact)] = ""
+    licence: Annotated[str, AfterValidator(_licence)] = ""
 
 
 class Image(Document):

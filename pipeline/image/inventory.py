@@ -12,7 +12,7 @@ import hashlib
 import io
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 
@@ -162,6 +162,25 @@ def _interpreter(tree: Tree, debian: tuple[Installed, ...]) -> str:
     return minors[0] if minors else ""
 
 
+def runs(tree: Tree, paths: Iterable[str]) -> bool:
+    """Whether a program is among the files ``paths``: compiled, Python's, or one that is marked as such."""
+    entries = ((path, tree[path]) for path in paths if path in tree)
+    return any(
+        entry.kind is Kind.FILE
+        and (bool(entry.mode & 0o111) or path.endswith(".py") or entry.content.startswith(b"\x7fELF"))
+        for path, entry in entries
+    )
+
+
+def files_of(tree: Tree, one: Installed | Distribution) -> set[str]:
+    """The paths that the lists of a package name; those of Debian's are there as they were packed."""
+    if isinstance(one, Distribution):
+        return set(_recorded(tree, one.folder))
+    names = (one.name, f"{one.name}:{one.fields.get('Architecture', '')}")
+    lists = [f"{STATUS_FOLDER}{one.name}.md5sums", *(f"var/lib/dpkg/info/{name}.md5sums" for name in names)]
+    return {path for place in lists for path, _ in _sums(tree, place)}
+
+
 def accounted_for(tree: Tree, inventory: Inventory) -> set[str]:
     """The paths that hold exactly what an installed package's own list says (and those lists): published by others."""
     found = {path for path in tree if path.startswith((STATUS_FOLDER, "var/lib/dpkg/"))}
@@ -174,9 +193,13 @@ def accounted_for(tree: Tree, inventory: Inventory) -> set[str]:
 def _md5_sums(tree: Tree) -> Iterator[tuple[str, str]]:
     lists = [path for path in tree if path.startswith("var/lib/dpkg/") and path.endswith(".md5sums")]
     for path in lists:
-        for line in _text(tree, path).splitlines():
-            digest, _, name = line.partition("  ")
-            yield name, digest
+        yield from _sums(tree, path)
+
+
+def _sums(tree: Tree, path: str) -> Iterator[tuple[str, str]]:
+    for line in _text(tree, path).splitlines():
+        digest, _, name = line.partition("  ")
+        yield name, digest
 
 
 def _md5(content: bytes) -> str:

@@ -14,10 +14,12 @@ def _quoted(text: str) -> str:
 
 def debian_purl(package: Package, *, suite: str) -> str:
     """``pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=trixie``."""
-    return (
-        f"pkg:deb/debian/{_quoted(package.name)}@{_quoted(package.version)}"
-        f"?arch={package.architecture}&distro={_quoted(suite)}"
-    )
+    return deb_purl("debian", package.name, package.version, package.architecture, suite)
+
+
+def deb_purl(vendor: str, name: str, version: str, architecture: str, suite: str) -> str:
+    """Of a package in Debian's format; ``vendor`` and ``suite`` are os-release's ID and VERSION_CODENAME."""
+    return f"pkg:deb/{_quoted(vendor)}/{_quoted(name)}@{_quoted(version)}?arch={architecture}&distro={_quoted(suite)}"
 
 
 def pypi_purl(name: str, version: str) -> str:

@@ -1,9 +1,11 @@
-"""The software bill of materials: one CycloneDX 1.6 document per platform, held against the lock and the schema.
+"""The software bill of materials: one CycloneDX 1.6 document per platform, read from the image itself and held against
+the lock, the image and the schema.
 
-cyclonedx-bom says which components the lock has; the exact wheel files, their licences, suppliers and needs come from
-the wheels that go into the image, and the base's packages from their own control and copyright files.
+What is installed the image's own layers say. Where a lock names it, the file that it came from is known by its hashes.
+cyclonedx-bom says which components the lock has, so that our own reading of it is not the only one.
 """
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,20 +16,24 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pipeline.debian import base_lock
-from pipeline.debian.packages import Architecture, BaseLock
+from pipeline.debian.packages import Architecture
 from pipeline.hash_locks import Locked, read_lock
+from pipeline.image.inventory import Inventory, files_of, read_inventory, runs
+from pipeline.image.layer import Tree
 from pipeline.image.wheels import LOCK, fetch_wheels, for_image, marker_environment
 from pipeline.indexes import pip_environment
 from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
-from pipeline.model.outcome import Artifact, Evidence, Outcome, Status
+from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.processes import run as run_tool
-from pipeline.steps import sbom_schema
+from pipeline.steps import sbom_debian, sbom_python, sbom_schema
+from pipeline.steps.built_image import BuiltImage, read_image
 from pipeline.steps.installed import version_of
 from pipeline.steps.job import Job
-from pipeline.steps.sbom_debian import read_packages
-from pipeline.steps.sbom_document import Contents, compose
-from pipeline.steps.sbom_python import dependencies, read_package
+from pipeline.steps.sbom_debian import DebFile
+from pipeline.steps.sbom_document import Contents, ImageFile, compose
+from pipeline.steps.sbom_elements import lacking_bsi, lacking_ntia
+from pipeline.steps.sbom_python import WheelFile, dependencies
 from pipeline.steps.tool_output import Report, read_json, typed, unreadable
 
 TOOL = "cyclonedx-bom"
@@ -46,26 +52,48 @@ class _Bom(Report):
 
 
 def run(job: Job) -> Outcome:
-    """Raises Refused (``sbom.missing-component``, ``sbom.extra-component``, ``lock.*``) and CannotEvaluate
-    (``sbom.*``, ``base.*``, ``wheels.*``, ``download.*``, ``tool.*``).
+    """Raises Refused (``sbom.missing-component``, ``sbom.extra-component``, ``sbom.not-in-image``, ``lock.*``) and
+    CannotEvaluate (``sbom.*``, ``image.inventory``, ``base.*``, ``wheels.*``, ``download.*``, ``tool.*``).
     """
-    locked = read_lock(job.root, LOCK)
-    ask_reference(job, {release(item.name, item.version) for item in locked.values()})
-    base = base_lock.require(job.root, job.settings)
-    everything = [gather(job, list(locked.values()), base, platform) for platform in job.settings.image.platforms]
-    documents = {contents.platform: describe(job, contents) for contents in everything}
-    for platform, document in documents.items():
-        inside = for_image(list(locked.values()), architecture=_architecture(platform), python=base.python())
-        check_components(document, {release(item.name, item.version) for item in inside})
+    locked = list(read_lock(job.root, LOCK).values())
+    ask_reference(job, {release(item.name, item.version) for item in locked})
+    image = read_image(job, step="sbom")
+    everything = []
+    for platform in sorted(image.platforms):
+        tree = image.archive.tree(platform)
+        inventory = read_inventory(tree)
+        contents = gather(job, locked, image, platform, tree, inventory)
+        document = describe(job, contents)
+        check_components(document, wanted(contents, locked, inventory), inventory)
+        everything.append((contents, document))
+    documents = {contents.platform: document for contents, document in everything}
     check_schema(job, list(documents.values()))
     artifacts = [_write(job, platform, document) for platform, document in documents.items()]
+    problems = [one for platform, document in documents.items() for one in _incomplete(platform, document)]
     return Outcome(
-        status=Status.PASSED,
-        finding="; ".join(_line(contents) for contents in everything),
+        status=Status.WARNED if problems else Status.PASSED,
+        finding="; ".join([_line(contents) for contents, _ in everything] + [problem.message for problem in problems]),
         evidence=[Evidence(kind=Kind.SBOM, predicate=item, platform=platform) for platform, item in documents.items()],
+        problems=problems,
         artifacts=artifacts,
         data={"sboms": [artifact.path for artifact in artifacts]},
     )
+
+
+def _incomplete(platform: str, document: Mapping[str, Any]) -> list[Problem]:
+    """What the packages themselves do not say, and so the document cannot."""
+    lists = {"NTIA's minimum elements": lacking_ntia(document), "BSI TR-03183-2": lacking_bsi(document)}
+    return [
+        Problem(
+            code="sbom.incomplete",
+            message=f"SBOM of {platform}: without all of {name} (got no {', no '.join(lacking[:3])}"
+            f"{f' and {len(lacking) - 3} more' if len(lacking) > 3 else ''}, expected every field)",
+            fix="say what is the application's in pipeline.toml (app.supplier, app.contact, app.licence); "
+            "of a package, ask its author, or lock another",
+        )
+        for name, lacking in lists.items()
+        if lacking
+    ]
 
 
 def _write(job: Job, platform: str, document: Mapping[str, Any]) -> Artifact:
@@ -74,9 +102,10 @@ def _write(job: Job, platform: str, document: Mapping[str, Any]) -> Artifact:
 
 
 def _line(contents: Contents) -> str:
-    python, debian = len(contents.python), len(contents.debian)
-    wheels = "1 wheel" if python == 1 else f"{python} wheels"
-    return f"{contents.platform}: {wheels}, {debian} Debian packages, each with its hash"
+    unlocked = sum(one.file is None for one in contents.python) + sum(one.file is None for one in contents.debian)
+    python = "1 wheel" if len(contents.python) == 1 else f"{len(contents.python)} wheels"
+    hashes = f"all but {unlocked} with the hash of a locked file" if unlocked else "each with its hash"
+    return f"{contents.platform}: {python}, {len(contents.debian)} Debian packages, {hashes}"
 
 
 def release(name: str, version: str) -> Release:
@@ -111,19 +140,107 @@ def compare(found: Collection[Release], locked: set[Release], *, what: str) -> N
             )
 
 
-def check_components(document: Mapping[str, Any], locked: set[Release]) -> None:
-    """Lock minus SBOM and SBOM minus lock are both empty; raises Refused as ``compare`` does."""
-    python = [item for item in document["components"] if str(item.get("purl", "")).startswith("pkg:pypi/")]
-    compare([release(item["name"], item["version"]) for item in python], locked, what="SBOM")
+def wanted(contents: Contents, locked: Sequence[Locked], inventory: Inventory) -> set[str]:
+    """What the locks say is in the image."""
+    inside = for_image(locked, architecture=_architecture(contents.platform), python=_minor(inventory))
+    debian = {_deb(file.package.name, file.package.version) for file in contents.locked}
+    return {_wheel(item.name, item.version) for item in inside} | debian
+
+
+def check_components(document: Mapping[str, Any], locked: Collection[str], inventory: Inventory) -> None:
+    """Lock minus SBOM, SBOM minus image and image minus SBOM are all empty.
+
+    Raises Refused (``sbom.missing-component``, ``sbom.not-in-image``) naming what differs.
+    """
+    named = {
+        _wheel(item["name"], item["version"])
+        if item["purl"].startswith("pkg:pypi/")
+        else _deb(item["name"], item["version"])
+        for item in document["components"]
+        if str(item.get("purl", "")).startswith(("pkg:pypi/", "pkg:deb/"))
+    }
+    there = {_wheel(one.name, one.version) for one in inventory.distributions}
+    there |= {_deb(one.name, one.version) for one in inventory.debian}
+    for code, differs, differing, expected in (
+        ("sbom.missing-component", "leaves out what a lock names", set(locked) - named, "every locked package"),
+        ("sbom.not-in-image", "names what the image does not hold", named - there, "what is installed"),
+        ("sbom.missing-component", "leaves out what the image holds", there - named, "all that is installed"),
+    ):
+        if differing:
+            raise Refused(
+                code,
+                f"SBOM: {differs} (got a difference in {', '.join(sorted(differing))[:500]}, expected {expected})",
+                fix="build the image again with `scripts/pipeline --fresh`; it was not made from these locks",
+            )
+
+
+def _wheel(name: str, version: str) -> str:
+    return f"python {canonicalize_name(name)} {Version(version)}"
+
+
+def _deb(name: str, version: str) -> str:
+    return f"debian {name} {version}"
 
 
 def _architecture(platform: str) -> Architecture:
     return "arm64" if platform == "linux/arm64" else "amd64"
 
 
-def gather(job: Job, locked: list[Locked], base: BaseLock, platform: str) -> Contents:
-    """Everything that goes into the image of ``platform``, each file checked against its lock."""
-    architecture, python = _architecture(platform), base.python()
+def _minor(inventory: Inventory) -> str:
+    return ".".join(inventory.python.split(".")[:2])
+
+
+def gather(
+    job: Job, locked: list[Locked], image: BuiltImage, platform: str, tree: Tree, inventory: Inventory
+) -> Contents:
+    """Everything that is in the image of ``platform``, with the locked files that it came from."""
+    architecture, python = _architecture(platform), _minor(inventory)
+    if not python:
+        raise Refused(
+            "sbom.no-python",
+            f"image of {platform}: no Python in it (got none in its package records and bin folders, expected one)",
+            fix="build on the locked base, or on an image that holds Python",
+        )
+    debs = {} if image.base else _locked_debs(job, architecture)
+    wheels = _locked_wheels(job, locked, architecture, python)
+    packages = [
+        sbom_python.read_package(
+            found, wheels.get(release(found.name, found.version)), executable=runs(tree, files_of(tree, found))
+        )
+        for found in inventory.distributions
+    ]
+    environment = marker_environment(architecture, python)
+    by_name = {package.name: package for package in packages}
+    of_debian = any(one.name.startswith(f"python{python}") for one in inventory.debian)
+    return Contents(
+        platform=platform,
+        image=_image_file(image, platform),
+        system=inventory.system if image.base else ("debian", base_lock.load(job.root).suite),
+        python=packages,
+        needs=dependencies(direct_requirements(job.root), by_name, environment),
+        debian=[
+            sbom_debian.read_package(
+                found, debs.get((found.name, found.version)), executable=runs(tree, files_of(tree, found))
+            )
+            for found in inventory.debian
+        ],
+        locked=list(debs.values()),
+        interpreter="" if of_debian else inventory.python,
+        base=image.base,
+    )
+
+
+def _image_file(image: BuiltImage, platform: str) -> ImageFile:
+    content = image.path.read_bytes()
+    return ImageFile(
+        name=image.path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        sha512=hashlib.sha512(content).hexdigest(),
+        manifest=image.platforms[platform],
+    )
+
+
+def _locked_wheels(job: Job, locked: list[Locked], architecture: Architecture, python: str) -> dict[Release, WheelFile]:
     wheels = fetch_wheels(
         for_image(locked, architecture=architecture, python=python),
         architecture=architecture,
@@ -133,16 +250,13 @@ def gather(job: Job, locked: list[Locked], base: BaseLock, platform: str) -> Con
         pip_environment=pip_environment(),
         say=job.say,
     )
-    packages = [read_package(wheel, path) for wheel, path in sorted(wheels.items(), key=lambda item: item[0].name)]
-    debs = base_lock.fetch_packages(base, architecture, job.settings.base, job.state / "cache", job.say)
-    by_name = {str(canonicalize_name(package.wheel.name)): package for package in packages}
-    return Contents(
-        platform=platform,
-        suite=base.suite,
-        python=packages,
-        needs=dependencies(direct_requirements(job.root), by_name, marker_environment(architecture, python)),
-        debian=read_packages(debs),
-    )
+    return {release(wheel.name, wheel.version): sbom_python.read_file(wheel, path) for wheel, path in wheels.items()}
+
+
+def _locked_debs(job: Job, architecture: Architecture) -> dict[tuple[str, str], DebFile]:
+    lock = base_lock.require(job.root, job.settings)
+    files = base_lock.fetch_packages(lock, architecture, job.settings.base, job.state / "cache", job.say)
+    return {(package.name, package.version): sbom_debian.read_file(package, path) for package, path in files.items()}
 
 
 def direct_requirements(root: Path) -> list[Requirement]:

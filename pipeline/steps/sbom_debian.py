@@ -1,59 +1,63 @@
-"""The Debian packages of an SBOM: what the lock names, and what each package's own control and copyright files say."""
+"""The Debian packages of an SBOM: what the image's own control and copyright files say, and the locked files."""
 
-from collections.abc import Mapping
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.debian.control import alternatives, stanzas
+from pipeline.debian.control import alternatives
 from pipeline.debian.packages import Package
-from pipeline.image.debs import Deb, read_deb
-from pipeline.steps.sbom_licences import Licences, of_debian
+from pipeline.image.inventory import Installed
+from pipeline.steps.sbom_entities import Entity, of_maintainer
+from pipeline.steps.sbom_licences import Licences, licences_of_debian
+
+_SOURCE = re.compile(r"(?P<name>[^\s(]+)(?:\s*\((?P<version>[^)]+)\))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebFile:
+    """The locked file that a package came from."""
+
+    package: Package
+    sha512: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianPackage:
-    """``needs`` are the names of the packages of the base that it depends on."""
+    """``needs`` are the names that it depends on, alternatives among them; ``file`` is None where no lock names it."""
 
-    package: Package
-    maintainer: str
+    name: str
+    version: str
+    architecture: str
+    source: str
+    source_version: str
+    file: DebFile | None
+    creator: Entity
     licences: Licences
     needs: frozenset[str]
+    executable: bool
 
 
-def read_packages(files: Mapping[Package, Path]) -> list[DebianPackage]:
-    """Each locked package and its checked file, by name; raises CannotEvaluate (``base.package``)."""
-    opened = {
-        package: read_deb(path.read_bytes(), what=f"{package.name} {package.version}")
-        for package, path in files.items()
-    }
-    copyrights = _copyrights(opened)
-    names = frozenset(package.name for package in files)
-    return [
-        DebianPackage(
-            package=package,
-            maintainer=_control(deb).get("Maintainer", "").partition(" <")[0],
-            licences=of_debian(copyrights.get(package.source, "")),
-            needs=_needs(_control(deb)) & names - {package.name},
-        )
-        for package, deb in sorted(opened.items(), key=lambda item: item[0].name)
-    ]
+def read_package(found: Installed, file: DebFile | None, *, executable: bool) -> DebianPackage:
+    fields = found.fields
+    source = _SOURCE.match(fields.get("Source", ""))
+    relations = ", ".join(fields[field] for field in ("Pre-Depends", "Depends") if field in fields)
+    name = source["name"] if source else found.name
+    return DebianPackage(
+        name=found.name,
+        version=found.version,
+        # As the lock has it, where it comes from there: the provenance names it so.
+        architecture=file.package.architecture if file else fields.get("Architecture", "all"),
+        source=name,
+        source_version=(source and source["version"]) or found.version,
+        file=file,
+        creator=of_maintainer(fields.get("Maintainer", "")),
+        licences=licences_of_debian(found.copyright, source=name, package=found.name),
+        needs=frozenset(name for group in alternatives(relations) for name in group) - {found.name},
+        executable=executable,
+    )
 
 
-def _control(deb: Deb) -> dict[str, str]:
-    return next(stanzas(deb.control.decode("utf-8", "replace")), {})
-
-
-def _needs(control: Mapping[str, str]) -> frozenset[str]:
-    """Every name that Depends and Pre-Depends mention; of alternatives those that are there count."""
-    relations = ", ".join(control[field] for field in ("Pre-Depends", "Depends") if field in control)
-    return frozenset(name for group in alternatives(relations) for name in group)
-
-
-def _copyrights(opened: Mapping[Package, Deb]) -> dict[str, str]:
-    """Source package to its copyright file: packages of one source share it, some only by a link."""
-    found: dict[str, str] = {}
-    for package, deb in opened.items():
-        entry = deb.files.get(f"usr/share/doc/{package.name}/copyright")
-        if entry is not None and entry.content:
-            found[package.source] = entry.content.decode("utf-8", "replace")
-    return found
+def read_file(package: Package, path: Path) -> DebFile:
+    """``path`` is the package, held against the lock before."""
+    return DebFile(package=package, sha512=hashlib.sha512(path.read_bytes()).hexdigest())

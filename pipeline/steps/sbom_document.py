@@ -1,7 +1,7 @@
 """The CycloneDX 1.6 document: application, wheels and Debian packages, and how they depend on each other.
 
-Holds the minimum elements of NTIA (2021): supplier, name, version, identifiers, relations, author, timestamp.
-The same inputs give the same bytes: the time is the commit's, the serial number comes from the content.
+Holds what NTIA's minimum elements (2021) and BSI TR-03183-2 v2.1 ask for, the latter's file properties by BSI's own
+taxonomy. The same image gives the same bytes: the time is the commit's, the serial number comes from the content.
 """
 
 import uuid
@@ -10,32 +10,70 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.image.purls import debian_purl
+from pipeline.image.purls import deb_purl
 from pipeline.model.context import CONTEXT_PROPERTY, Context
 from pipeline.model.documents import canonical_json
 from pipeline.settings import App
-from pipeline.steps.sbom_debian import DebianPackage
+from pipeline.steps.sbom_debian import DebFile, DebianPackage
+from pipeline.steps.sbom_entities import DEBIAN, Entity, of_application
 from pipeline.steps.sbom_python import PythonPackage
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://gatehouse.dev/sbom")
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
+LOCKED = "gatehouse:locked"
+"""``false`` on a component that no lock names: it came with a foreign base, or RUN made it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFile:
+    """The archive that is deployed; digests in hexadecimal, ``manifest`` is the platform's."""
+
+    name: str
+    sha256: str
+    sha512: str
+    manifest: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What is in one platform's image. ``needs`` is the Python graph by name, ``""`` the application."""
+    """What is in one platform's image. ``needs`` is the Python graph by name, ``""`` the application.
+
+    ``system`` is os-release's ID and VERSION_CODENAME; ``interpreter`` a Python that no package brought, by its
+    version; ``base`` a foreign base's purl. Both are empty where there is none.
+    """
 
     platform: str
-    suite: str
+    image: ImageFile
+    system: tuple[str, str]
     python: Sequence[PythonPackage]
     needs: Mapping[str, set[str]]
     debian: Sequence[DebianPackage]
+    locked: Sequence[DebFile]
+    """Every file of the base's lock."""
+    interpreter: str = ""
+    base: str = ""
+
+    @property
+    def root(self) -> str:
+        """The reference that everything not in a package hangs on."""
+        return f"operating-system:{self.system[0]}-{self.system[1]}"
+
+    def purl(self, package: DebianPackage) -> str:
+        vendor, suite = self.system
+        return deb_purl(vendor, package.name, package.version, package.architecture, suite)
 
 
 def compose(app: App, context: Context, contents: Contents, tools: Mapping[str, str]) -> dict[str, Any]:
     """The document; ``tools`` maps each generator to its version."""
     root = f"pkg:generic/{app.name}@{app.version}"
-    system = f"operating-system:debian-{contents.suite}"
+    creator = of_application(app.name, app.supplier, app.contact)
+    components = [
+        *(_wheel(package) for package in contents.python),
+        *([_interpreter(contents.interpreter)] if contents.interpreter else []),
+        *([_base(contents.base)] if contents.base else []),
+        _system(contents),
+        *(_debian(package, contents) for package in contents.debian),
+    ]
     document: dict[str, Any] = {
         "$schema": SCHEMA,
         "bomFormat": "CycloneDX",
@@ -45,20 +83,18 @@ def compose(app: App, context: Context, contents: Contents, tools: Mapping[str, 
             "timestamp": f"{datetime.fromtimestamp(context.source.committed, UTC):%Y-%m-%dT%H:%M:%SZ}",
             "lifecycles": [{"phase": "build"}],
             "tools": {"components": [_tool(name, version) for name, version in sorted(tools.items())]},
-            "authors": [{"name": f"maintainers of {app.name}"}],
-            "component": _application(app, context, root),
+            "authors": [{"name": creator.name, **({"email": creator.emails[0]} if creator.emails else {})}],
+            "manufacturer": creator.document(),
+            "component": _application(app, creator, context, contents.image, root),
             "properties": [
                 {"name": CONTEXT_PROPERTY, "value": canonical_json(context.model_dump(mode="json")).decode()},
                 {"name": "gatehouse:platform", "value": contents.platform},
             ],
         },
-        "components": [
-            *(_wheel(package) for package in contents.python),
-            _system(system, contents.suite),
-            *(_debian(package, contents.suite) for package in contents.debian),
-        ],
-        "dependencies": _dependencies(root, system, contents),
-        "compositions": _compositions(root, system, contents),
+        # The same release may be installed in two places: one component, as one purl names it.
+        "components": list({component["bom-ref"]: component for component in components}.values()),
+        "dependencies": _dependencies(root, contents),
+        "compositions": _compositions(root, contents),
     }
     serial = uuid.uuid5(_NAMESPACE, canonical_json(document).decode())
     return document | {"serialNumber": f"urn:uuid:{serial}"}
@@ -68,79 +104,180 @@ def _tool(name: str, version: str) -> dict[str, Any]:
     return {"type": "application", "name": name, "version": version}
 
 
-def _application(app: App, context: Context, ref: str) -> dict[str, Any]:
+def _hashes(sha256: str, sha512: str) -> list[dict[str, str]]:
+    return [{"alg": "SHA-256", "content": sha256}, {"alg": "SHA-512", "content": sha512}]
+
+
+def _file(name: str, *, executable: bool) -> list[dict[str, str]]:
+    """What BSI's taxonomy says of a file; each of ours is an archive that keeps its members apart."""
+    values = {
+        "bsi:component:filename": name,
+        "bsi:component:executable": "executable" if executable else "non-executable",
+        "bsi:component:archive": "archive",
+        "bsi:component:structured": "structured",
+    }
+    return [{"name": key, "value": value} for key, value in values.items()]
+
+
+def _distribution(address: str, hashes: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The deployable form; ``address`` is relative to whichever index, mirror or folder holds it."""
+    return {"type": "distribution", "url": address, "hashes": list(hashes)}
+
+
+def _application(app: App, creator: Entity, context: Context, image: ImageFile, ref: str) -> dict[str, Any]:
+    hashes = _hashes(image.sha256, image.sha512)
+    licence = [{"expression": app.licence, "acknowledgement": "declared"}] if app.licence else []
     return {
         "type": "application",
         "bom-ref": ref,
-        "supplier": {"name": f"maintainers of {app.name}"},
+        "supplier": creator.document(),
+        "manufacturer": creator.document(),
         "name": app.name,
         "version": app.version,
+        "hashes": hashes,
+        **({"licenses": licence} if licence else {}),
         "purl": ref,
-        "externalReferences": [{"type": "vcs", "url": context.source.uri, "comment": context.source.commit}],
+        "externalReferences": [
+            {"type": "vcs", "url": context.source.uri, "comment": context.source.commit},
+            _distribution(image.name, hashes),
+        ],
+        "properties": [
+            *_file(image.name, executable=True),
+            {"name": "gatehouse:manifest", "value": image.manifest},
+        ],
     }
 
 
 def _wheel(package: PythonPackage) -> dict[str, Any]:
+    file = package.file
+    hashes = _hashes(file.wheel.sha256, file.sha512) if file else []
+    website = [{"type": "website", "url": address} for address in package.creator.urls]
     return {
         "type": "library",
         "bom-ref": package.purl,
-        "supplier": {"name": package.supplier},
-        "name": package.wheel.name,
-        "version": package.wheel.version,
-        "hashes": [
-            {"alg": "SHA-256", "content": package.wheel.sha256},
-            {"alg": "SHA-512", "content": package.sha512},
-        ],
+        "supplier": package.creator.document(),
+        "manufacturer": package.creator.document(),
+        "name": package.name,
+        "version": package.version,
+        **({"hashes": hashes} if file else {}),
         "licenses": package.licences,
         "purl": package.purl,
-        "properties": [{"name": "gatehouse:file", "value": package.wheel.filename}],
+        "externalReferences": [*website, *([_distribution(file.wheel.filename, hashes)] if file else [])],
+        "properties": _file(file.wheel.filename, executable=package.executable)
+        if file
+        else [{"name": LOCKED, "value": "false"}],
     }
 
 
-def _system(ref: str, suite: str) -> dict[str, Any]:
-    supplier = {"name": "Debian"}
-    return {"type": "operating-system", "bom-ref": ref, "supplier": supplier, "name": "debian", "version": suite}
+def _system(contents: Contents) -> dict[str, Any]:
+    """Not a file but what the packages are together."""
+    vendor, suite = contents.system
+    supplier = DEBIAN if vendor == "debian" else Entity(name=vendor)
+    return {
+        "type": "operating-system",
+        "bom-ref": contents.root,
+        "supplier": supplier.document(),
+        "manufacturer": supplier.document(),
+        "name": vendor,
+        "version": suite,
+    }
 
 
-def _debian(item: DebianPackage, suite: str) -> dict[str, Any]:
-    package = item.package
-    purl = debian_purl(package, suite=suite)
-    contact = {"contact": [{"name": item.maintainer}]} if item.maintainer else {}
+def _interpreter(version: str) -> dict[str, Any]:
+    purl = f"pkg:generic/python@{version}"
+    creator = Entity(name="Python Software Foundation", urls=("https://www.python.org/",))
+    return {
+        "type": "application",
+        "bom-ref": purl,
+        "supplier": creator.document(),
+        "manufacturer": creator.document(),
+        "name": "python",
+        "version": version,
+        "licenses": [{"license": {"id": "PSF-2.0", "acknowledgement": "declared"}}],
+        "purl": purl,
+        "properties": [{"name": LOCKED, "value": "false"}],
+    }
+
+
+def _base(purl: str) -> dict[str, Any]:
+    name, _, rest = purl.removeprefix("pkg:oci/").partition("@sha256%3A")
+    digest, _, place = rest.partition("?repository_url=")
+    return {
+        "type": "container",
+        "bom-ref": purl,
+        "supplier": {"name": place or name},
+        "name": name,
+        "version": f"sha256:{digest}",
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+        "licenses": [{"license": {"name": "NOASSERTION"}}],
+        "purl": purl,
+    }
+
+
+def _debian(package: DebianPackage, contents: Contents) -> dict[str, Any]:
+    purl, (vendor, suite) = contents.purl(package), contents.system
+    file = package.file
+    hashes = _hashes(file.package.sha256, file.sha512) if file else []
+    source = deb_purl(vendor, package.source, package.source_version, "source", suite)
+    name = file.package.path.rpartition("/")[2] if file else ""
     return {
         "type": "library",
         "bom-ref": purl,
-        "supplier": {"name": "Debian", **contact},
+        "supplier": (DEBIAN if vendor == "debian" else Entity(name=vendor)).document(),
+        "manufacturer": package.creator.document(),
         "name": package.name,
         "version": package.version,
-        "hashes": [{"alg": "SHA-256", "content": package.sha256}],
-        "licenses": item.licences,
+        **({"hashes": hashes} if file else {}),
+        "licenses": package.licences,
         "purl": purl,
+        "externalReferences": [
+            {"type": "source-distribution", "url": source},
+            *([_distribution(file.package.path, hashes)] if file else []),
+        ],
         "properties": [
-            {"name": "gatehouse:file", "value": package.path.rpartition("/")[2]},
+            *(_file(name, executable=package.executable) if file else [{"name": LOCKED, "value": "false"}]),
             {"name": "gatehouse:source", "value": f"{package.source} {package.source_version}"},
         ],
     }
 
 
-def _dependencies(root: str, system: str, contents: Contents) -> list[dict[str, Any]]:
-    """Every component once. A locked package that nobody asks for hangs on the application, so that it is seen."""
-    wheels = {package.wheel.name: package.purl for package in contents.python}
-    debs = {item.package.name: debian_purl(item.package, suite=contents.suite) for item in contents.debian}
+def _dependencies(root: str, contents: Contents) -> list[dict[str, Any]]:
+    """Every component once. A package that nobody asks for hangs on the application, so that it is seen."""
+    wheels: dict[str, set[str]] = {}
+    for one in contents.python:
+        wheels.setdefault(one.name, set()).add(one.purl)
+    debs: dict[str, set[str]] = {}
+    for item in contents.debian:
+        debs.setdefault(item.name, set()).add(contents.purl(item))
     asked_for = set().union(*contents.needs.values())
-    edges = {
-        root: {system} | {wheels[name] for name in contents.needs[""] | (wheels.keys() - asked_for)},
-        system: set(debs.values()),
-        **{wheels[name]: {wheels[needed] for needed in contents.needs[name]} for name in wheels},
-        **{debs[item.package.name]: {debs[name] for name in item.needs} for item in contents.debian},
+    interpreter = {f"pkg:generic/python@{contents.interpreter}"} if contents.interpreter else set()
+    base = {contents.base} if contents.base else set()
+    edges: dict[str, set[str]] = {
+        root: {contents.root} | interpreter | base | _all(wheels, contents.needs[""] | (wheels.keys() - asked_for)),
+        contents.root: set().union(*debs.values()),
+        **{ref: set() for ref in (*interpreter, *base)},
+        **{purl: _all(wheels, contents.needs[name]) for name, purls in wheels.items() for purl in purls},
     }
+    for item in contents.debian:
+        edges[contents.purl(item)] = _all(debs, item.needs & debs.keys())
     return [{"ref": ref, "dependsOn": sorted(needed)} for ref, needed in sorted(edges.items())]
 
 
-def _compositions(root: str, system: str, contents: Contents) -> list[dict[str, Any]]:
-    """The Python graph is whole; of Debian's, what the base leaves out on purpose (debconf, say) is missing."""
-    debs = sorted(debian_purl(item.package, suite=contents.suite) for item in contents.debian)
-    whole = sorted([root, system, *(package.purl for package in contents.python)])
+def _all(purls: Mapping[str, set[str]], names: set[str] | frozenset[str]) -> set[str]:
+    return set().union(*(purls[name] for name in names))
+
+
+def _compositions(root: str, contents: Contents) -> list[dict[str, Any]]:
+    """The Python graph is whole; of Debian's, what the base leaves out on purpose (debconf, say) is missing.
+
+    What a foreign image holds beside its packages nobody has listed.
+    """
+    debs = sorted({contents.purl(item) for item in contents.debian})
+    whole = sorted({root, contents.root, *(package.purl for package in contents.python)})
+    unlisted = [*([f"pkg:generic/python@{contents.interpreter}"] if contents.interpreter else [])]
+    unlisted += [contents.base] if contents.base else []
     return [
         {"aggregate": "complete", "assemblies": [root], "dependencies": whole},
         {"aggregate": "incomplete", "dependencies": debs},
+        *([{"aggregate": "unknown", "dependencies": unlisted}] if unlisted else []),
     ]

@@ -1,79 +1,73 @@
-"""The Python packages of an SBOM: what each wheel's own METADATA says, and who needs whom inside the image."""
+"""The Python packages of an SBOM: what each distribution's own METADATA says, and who needs whom inside the image."""
 
-import email.parser
-import email.policy
-import email.utils
 import hashlib
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
-from pipeline.image.purls import wheel_purl
+from pipeline.image.inventory import Distribution
+from pipeline.image.purls import pypi_purl
 from pipeline.image.wheels import Wheel
 from pipeline.model.errors import CannotEvaluate, Refused
-from pipeline.steps.sbom_licences import UNKNOWN, Licences, of_wheel
+from pipeline.steps.sbom_entities import Entity, of_wheel
+from pipeline.steps.sbom_licences import Licences, licences_of_wheel
 
-MAX_METADATA = 4 << 20
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelFile:
+    """The locked file that a distribution came from. ``sha512`` is in hexadecimal, as the lock's sha256 is."""
+
+    wheel: Wheel
+    sha512: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonPackage:
-    """A wheel as an SBOM sees it. ``sha512`` is of the wheel file, in hexadecimal, as the lock's sha256 is."""
+    """A distribution in the image; ``file`` is None where no lock names it (one that RUN installed, say)."""
 
-    wheel: Wheel
-    sha512: str
-    supplier: str
+    name: str
+    version: str
+    file: WheelFile | None
+    creator: Entity
     licences: Licences
     requires: tuple[Requirement, ...]
+    executable: bool
 
     @property
     def purl(self) -> str:
-        return wheel_purl(self.wheel)
+        return pypi_purl(self.name, self.version)
 
 
-def read_package(wheel: Wheel, path: Path) -> PythonPackage:
-    """Read a wheel whose hash was checked; raises CannotEvaluate (``sbom.wheel-metadata``)."""
+def read_package(found: Distribution, file: WheelFile | None, *, executable: bool) -> PythonPackage:
+    """Raises CannotEvaluate (``sbom.wheel-metadata``)."""
     try:
-        metadata = _metadata(path)
-        requires = tuple(Requirement(str(text)) for text in metadata.get_all("Requires-Dist", []))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, InvalidRequirement, NotImplementedError) as error:
+        requires = tuple(Requirement(str(text)) for text in found.metadata.get_all("Requires-Dist", []))
+        version = str(Version(found.version))
+    except (InvalidRequirement, InvalidVersion) as error:
         raise CannotEvaluate(
             "sbom.wheel-metadata",
-            f"{wheel.filename}: its METADATA is not readable (got {error}, expected core metadata)",
+            f"/{found.folder}: its METADATA is not readable (got {error}, expected core metadata)",
             fix="lock another release of the package: nothing is known about this one",
         ) from error
     return PythonPackage(
-        wheel=wheel,
-        sha512=hashlib.sha512(path.read_bytes()).hexdigest(),
-        supplier=_supplier(metadata),
-        licences=of_wheel(metadata),
+        name=found.name,
+        # As the lock writes it, where it comes from there: the provenance names it so.
+        version=file.wheel.version if file else version,
+        file=file,
+        creator=of_wheel(found.metadata),
+        licences=licences_of_wheel(found.metadata),
         requires=requires,
+        executable=executable,
     )
 
 
-def _metadata(path: Path) -> Message:
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
-        if len(names) != 1 or archive.getinfo(names[0]).file_size > MAX_METADATA:
-            raise ValueError(f"{len(names)} METADATA files of usual size")
-        # compat32 keeps a header as it stands where the newer policy would refuse or refold it.
-        return email.parser.BytesParser(policy=email.policy.compat32).parsebytes(archive.read(names[0]))
-
-
-def _supplier(metadata: Message) -> str:
-    """The first of author and maintainer that is named; of an address, the name in it."""
-    for field in ("Author", "Maintainer", "Author-email", "Maintainer-email"):
-        text = " ".join(str(metadata.get(field) or "").split())
-        if field.endswith("-email"):
-            text = ", ".join(name or address for name, address in email.utils.getaddresses([text]) if name or address)
-        if text and text.upper() != "UNKNOWN":
-            return text[:200]
-    return UNKNOWN
+def read_file(wheel: Wheel, path: Path) -> WheelFile:
+    """``path`` is the wheel, held against the lock before."""
+    return WheelFile(wheel=wheel, sha512=hashlib.sha512(path.read_bytes()).hexdigest())
 
 
 def dependencies(
@@ -81,18 +75,22 @@ def dependencies(
 ) -> dict[str, set[str]]:
     """Name to the names that it needs, ``""`` for the application; extras count where somebody asks for them.
 
-    ``packages`` are by normalised name. Raises Refused (``sbom.missing-component``) for a need that the lock
-    does not meet.
+    ``packages`` are by normalised name. Raises Refused (``sbom.missing-component``) for a need of the application
+    or of a locked package that the image does not meet.
     """
     graph: dict[str, set[str]] = {name: set() for name in ("", *packages)}
     seen: set[tuple[str, str]] = set()
     waiting = [("", "", requirement) for requirement in direct]
+    # What no lock names is not asked for by the application either; it has needs all the same.
+    waiting += [(name, "", needed) for name, one in packages.items() if one.file is None for needed in one.requires]
     while waiting:
         owner, extra, requirement = waiting.pop()
         if requirement.marker and not requirement.marker.evaluate({**environment, "extra": extra}):
             continue
         name = str(canonicalize_name(requirement.name))
         if name not in packages:
+            if owner and packages[owner].file is None:
+                continue
             raise _unmet(owner, name, sorted(packages))
         graph[owner].add(name)
         for wanted in {"", *requirement.extras} - {extra for known, extra in seen if known == name}:

@@ -6,16 +6,14 @@ namespaces: a warning, never evidence. What the service can do is declared in pi
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import processes
 from pipeline.files import locked
-from pipeline.image.archive import Archive, unpack_rootfs
+from pipeline.image.archive import unpack_rootfs
 from pipeline.model.digests import Digest
 from pipeline.model.documents import canonical_json
-from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.model.predicates import Descriptor, TestResult, dump
@@ -25,19 +23,11 @@ from pipeline.runtime.exchanges import Exchange
 from pipeline.runtime.launch import read_launch
 from pipeline.runtime.probes import Check
 from pipeline.runtime.sandbox import run_in_namespaces, workplace
+from pipeline.steps.built_image import BuiltImage, read_image
 from pipeline.steps.job import Job
 
 MACHINES = {"x86_64": "linux/amd64", "amd64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}
 LOG_LINES = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """What the image step left."""
-
-    path: Path
-    archive: Archive
-    platforms: dict[str, str]
 
 
 def run(job: Job) -> Outcome:
@@ -47,7 +37,7 @@ def run(job: Job) -> Outcome:
 
 def smoke(job: Job, environment: Mapping[str, str]) -> Outcome:
     """``run``, with where to look for an engine."""
-    image = read_image(job)
+    image = read_image(job, step="smoke")
     search = find_engine(environment)
     with locked(job.state / "locks" / "smoke"), processes.unwinding():
         if search.engine is not None:
@@ -56,28 +46,7 @@ def smoke(job: Job, environment: Mapping[str, str]) -> Outcome:
         return _in_namespaces(job, image)
 
 
-def read_image(job: Job) -> Image:
-    """The image of this source tree, held against the archive that is there now."""
-    record = job.read_record("image")
-    if record is None or record.outcome.status not in {Status.PASSED, Status.WARNED}:
-        raise CannotEvaluate(
-            "smoke.image",
-            f"image: not made (got {record.outcome.status if record else 'no record'}, expected one of this tree)",
-            fix="run `scripts/pipeline image smoke`",
-        )
-    data = record.outcome.data
-    path = job.root / data["archive"]
-    archive = Archive(path)
-    if archive.digest != data["digest"]:
-        raise CannotEvaluate(
-            "smoke.image",
-            f"{data['archive']}: another image than the one recorded (got {archive.digest}, expected {data['digest']})",
-            fix="run `scripts/pipeline image smoke`; nothing else should write below dist/",
-        )
-    return Image(path=path, archive=archive, platforms=dict(data["platforms"]))
-
-
-def _on_engine(job: Job, image: Image, engine: Engine) -> Outcome:
+def _on_engine(job: Job, image: BuiltImage, engine: Engine) -> Outcome:
     if engine.platform not in image.platforms:
         return _no_platform(image, engine.platform)
     config = image.archive.manifest(engine.platform)["config"]["digest"]
@@ -145,7 +114,7 @@ def _hardened(checks: Sequence[Check]) -> bool:
     return any(check.name == "runs-hardened" and check.passed for check in checks)
 
 
-def _in_namespaces(job: Job, image: Image) -> Outcome:
+def _in_namespaces(job: Job, image: BuiltImage) -> Outcome:
     here = MACHINES.get(platform.machine(), platform.machine())
     if here not in image.platforms:
         return _no_platform(image, here)
@@ -187,7 +156,7 @@ def _end_of(log: Path) -> bytes:
         return file.read(LOG_BYTES)
 
 
-def _no_platform(image: Image, here: str) -> Outcome:
+def _no_platform(image: BuiltImage, here: str) -> Outcome:
     finding = f"not run: the image is for {', '.join(sorted(image.platforms))}, this machine is {here}"
     return Outcome(status=Status.SKIPPED, finding=finding, data={"hardened": False})
 

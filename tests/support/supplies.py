@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.image.layer import Entry, Kind
 from tests.support.debian import ar_of, tar_of
 from tests.support.loopback import Reply, Request, loopback
+from tests.support.wheelhouse import record_line
 
 VERSIONS = {"python3.13-minimal": "3.13.5-2+deb13u5", "tzdata": "2026f-0+deb13u1"}
 
@@ -29,35 +30,43 @@ def lock_of(pins: Mapping[str, str]) -> str:
 def make_wheel(name: str, version: str, *fields: str) -> bytes:
     """A pure wheel whose METADATA has ``fields`` beside its name and version."""
     metadata = "\n".join(["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *fields, "", "About it.\n"])
+    files = {
+        f"{name}/__init__.py": "",
+        f"{name}/vendored.dist-info/METADATA": "Name: decoy\nVersion: 1\n",
+        f"{name}-{version}.dist-info/METADATA": metadata,
+        f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(record_line(path, text.encode()) for path, text in files.items())
+    files[f"{name}-{version}.dist-info/RECORD"] = f"{record}{name}-{version}.dist-info/RECORD,,\n"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for path, text in {
-            f"{name}/__init__.py": "",
-            f"{name}/vendored.dist-info/METADATA": "Name: decoy\n",
-            f"{name}-{version}.dist-info/METADATA": metadata,
-            f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        }.items():
-            archive.writestr(zipfile.ZipInfo(path), text)
+        for path, text in files.items():
+            archive.writestr(zipfile.ZipInfo(path, (2026, 1, 2, 3, 4, 6)), text)
     return packed.getvalue()
 
 
-def make_deb(name: str, control: Sequence[str], copyright_file: str) -> bytes:
-    """A Debian package with ``control`` fields and a copyright file; an empty one stays away."""
+def make_deb(name: str, control: Sequence[str], copyright_file: str, *programs: str) -> bytes:
+    """A Debian package with ``control`` fields, a copyright file (an empty one stays away), and programs."""
     fields = "\n".join([f"Package: {name}", f"Version: {VERSIONS[name]}", *control, ""])
-    files = {f"./usr/share/doc/{name}/copyright": Entry(Kind.FILE, 0o644, copyright_file.encode())}
+    files = {f"./{path}": Entry(Kind.FILE, 0o755, b"program") for path in programs}
+    if copyright_file:
+        files[f"./usr/share/doc/{name}/copyright"] = Entry(Kind.FILE, 0o644, copyright_file.encode())
     return ar_of(
         {
             "debian-binary": b"2.0\n",
             "control.tar.xz": lzma.compress(tar_of({"./control": Entry(Kind.FILE, 0o644, fields.encode())})),
-            "data.tar.xz": lzma.compress(tar_of(files if copyright_file else {})),
+            "data.tar.xz": lzma.compress(tar_of(files)),
         }
     )
 
 
 PYTHON_DEB = make_deb(
     "python3.13-minimal",
-    ["Maintainer: Ada Maintainer <ada@example.org>", "Depends: tzdata (>= 2020) | tz, dpkg"],
+    ["Source: python3.13", "Maintainer: Ada Maintainer <ada@example.org>", "Depends: tzdata (>= 2020) | tz, dpkg"],
     "This package was put together by hand.\n",
+    "usr/bin/python3.13",
+    "usr/lib/python3.13/os.py",
+    "usr/lib64/ld.so",
 )
 TZDATA_DEB = make_deb(
     "tzdata",

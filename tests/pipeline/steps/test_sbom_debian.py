@@ -1,33 +1,40 @@
 from pipeline.debian.packages import BaseLock
+from pipeline.image.inventory import Installed
 from pipeline.model.documents import canonical_json
-from pipeline.steps.sbom_debian import read_packages
-from tests.support.supplies import BASE_LOCK, PYTHON_DEB, TZDATA_DEB
+from pipeline.steps.sbom_debian import read_file, read_package
+from tests.support.supplies import BASE_LOCK, TZDATA_DEB
 
 
-def read(folder):
-    lock = BaseLock.model_validate_json(canonical_json(BASE_LOCK))
-    files = {}
-    for package, content in zip(lock.packages["amd64"], (PYTHON_DEB, TZDATA_DEB), strict=True):
-        files[package] = folder / f"{package.name}.deb"
-        files[package].write_bytes(content)
-    return read_packages(files)
+def read(copyright_file="", **fields):
+    installed = Installed(fields={"Package": "libc6", "Version": "2.41-12", **fields}, copyright=copyright_file)
+    return read_package(installed, None, executable=True)
 
 
-def test_each_package_says_who_keeps_it_and_what_it_needs_of_the_base(tmp_path):
-    python, tzdata = read(tmp_path)
-    assert (python.package.name, python.maintainer, python.needs) == (
-        "python3.13-minimal",
-        "Ada Maintainer",
-        frozenset({"tzdata"}),
+def test_a_package_says_who_keeps_it_where_it_is_from_and_what_it_needs():
+    found = read(
+        Architecture="amd64",
+        Source="glibc (2.41-11)",
+        Maintainer="Ada <ada@example.org>",
+        Depends="libgcc-s1 (>= 4) | libgcc1, tzdata:any",
     )
-    assert tzdata.needs == frozenset()
+    assert (found.source, found.source_version, found.architecture) == ("glibc", "2.41-11", "amd64")
+    assert (found.creator.name, found.needs) == ("Ada", frozenset({"libgcc-s1", "libgcc1", "tzdata"}))
 
 
-def test_licences_come_from_the_copyright_file(tmp_path):
-    python, tzdata = read(tmp_path)
-    assert [entry["license"].get("id") or entry["license"]["name"] for entry in tzdata.licences] == [
-        "GPL-2.0-or-later",
-        "MIT",
-        "public-domain",
-    ]
-    assert python.licences == [{"license": {"name": "NOASSERTION"}}]
+def test_a_package_that_names_no_source_is_its_own():
+    found = read()
+    assert (found.source, found.source_version, found.architecture) == ("libc6", "2.41-12", "all")
+    assert read(Source="glibc").source_version == "2.41-12"
+
+
+def test_licences_come_from_the_copyright_file():
+    text = "Format: copyright-format/1.0\n\nLicense: Expat\n"
+    assert read(text).licences == [{"expression": "MIT", "acknowledgement": "declared"}]
+    assert read("In prose.", Source="glibc").licences[0]["license"]["name"] == "LicenseRef-debian-glibc"
+
+
+def test_the_locked_files_second_digest_is_of_its_bytes(tmp_path):
+    lock = BaseLock.model_validate_json(canonical_json(BASE_LOCK))
+    (tmp_path / "tzdata.deb").write_bytes(TZDATA_DEB)
+    found = read_file(lock.packages["amd64"][1], tmp_path / "tzdata.deb")
+    assert (found.package.name, len(found.sha512)) == ("tzdata", 128)

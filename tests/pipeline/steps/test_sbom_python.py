@@ -1,58 +1,60 @@
+import email.parser
+
 import pytest
 from packaging.requirements import Requirement
 
+from pipeline.image.inventory import Distribution
 from pipeline.image.wheels import Wheel, marker_environment
 from pipeline.model.errors import CannotEvaluate, Refused
-from pipeline.steps.sbom_python import PythonPackage, dependencies, read_package
-from tests.support.supplies import make_wheel, sha256
+from pipeline.steps.sbom_entities import Entity
+from pipeline.steps.sbom_python import PythonPackage, WheelFile, dependencies, read_file, read_package
 
 INSIDE = marker_environment("amd64", "3.13")
+WHEEL = Wheel(name="tornado", version="1.00", filename="tornado-1.0-py3-none-any.whl", sha256="a" * 64, size=1)
 
 
-def package(name, *requires):
-    wheel = Wheel(name=name, version="1.0", filename=f"{name}-1.0-py3-none-any.whl", sha256="a" * 64, size=1)
-    needs = tuple(Requirement(text) for text in requires)
-    return PythonPackage(wheel=wheel, sha512="b" * 128, supplier="A", licences=[], requires=needs)
-
-
-def graph(direct, *packages):
-    return dependencies([Requirement(text) for text in direct], {item.wheel.name: item for item in packages}, INSIDE)
-
-
-def read(folder, *fields):
-    content = make_wheel("tornado", "1.0", *fields)
-    path = folder / "tornado-1.0-py3-none-any.whl"
-    path.write_bytes(content)
-    return read_package(
-        Wheel(name="tornado", version="1.0", filename=path.name, sha256=sha256(content), size=len(content)), path
+def package(name, *requires, locked=True):
+    return PythonPackage(
+        name=name,
+        version="1.0",
+        file=WheelFile(wheel=WHEEL, sha512="b" * 128) if locked else None,
+        creator=Entity(name="A"),
+        licences=[],
+        requires=tuple(Requirement(text) for text in requires),
+        executable=True,
     )
 
 
-def test_the_wheels_own_metadata_is_read_and_not_a_vendored_one(tmp_path):
-    found = read(tmp_path, "Author: Facebook", "License: MIT", "Requires-Dist: idna>=2; python_version > '3'")
-    assert (found.supplier, found.purl) == ("Facebook", "pkg:pypi/tornado@1.0")
+def graph(direct, *packages):
+    return dependencies([Requirement(text) for text in direct], {item.name: item for item in packages}, INSIDE)
+
+
+def read(*fields, version="1.0", file=None):
+    metadata = email.parser.Parser().parsestr("\n".join(["Name: tornado", f"Version: {version}", *fields, ""]))
+    found = Distribution(name="tornado", version=version, folder="x/tornado-1.0.dist-info", metadata=metadata)
+    return read_package(found, file, executable=True)
+
+
+def test_a_distribution_says_who_made_it_and_what_it_needs():
+    found = read("Author: Facebook", "License: MIT", "Requires-Dist: idna>=2; python_version > '3'")
+    assert (found.creator.name, found.purl) == ("Facebook", "pkg:pypi/tornado@1.0")
     assert [item.name for item in found.requires] == ["idna"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "supplier"),
-    [
-        (["Author-email: Ann Author <ann@example.org>, bob@example.org"], "Ann Author, bob@example.org"),
-        (["Author: UNKNOWN", "Maintainer: The Team"], "The Team"),
-        ([], "NOASSERTION"),
-    ],
-)
-def test_the_supplier_is_whoever_the_metadata_names(tmp_path, fields, supplier):
-    assert read(tmp_path, *fields).supplier == supplier
+def test_its_version_is_the_locks_where_a_lock_names_it():
+    assert read(file=WheelFile(wheel=WHEEL, sha512="")).purl == "pkg:pypi/tornado@1.00"
+    assert read(version="1.0.POST1").purl == "pkg:pypi/tornado@1.0.post1"
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", make_wheel("tornado", "1.0", "Requires-Dist: !!")])
-def test_a_wheel_without_readable_metadata_is_not_passed_over(tmp_path, content):
-    path = tmp_path / "tornado-1.0-py3-none-any.whl"
-    path.write_bytes(content)
-    wheel = Wheel(name="tornado", version="1.0", filename=path.name, sha256="a" * 64, size=1)
+def test_the_files_second_digest_is_of_its_bytes(tmp_path):
+    (tmp_path / "x.whl").write_bytes(b"wheel")
+    assert read_file(WHEEL, tmp_path / "x.whl").sha512.startswith("2c7e17aec7b2")
+
+
+@pytest.mark.parametrize(("field", "version"), [("Requires-Dist: !!", "1.0"), ("License: MIT", "one")])
+def test_metadata_that_cannot_be_read_is_not_passed_over(field, version):
     with pytest.raises(CannotEvaluate, match="its METADATA is not readable") as raised:
-        read_package(wheel, path)
+        read(field, version=version)
     assert raised.value.code == "sbom.wheel-metadata"
 
 
@@ -82,3 +84,11 @@ def test_a_need_that_the_lock_does_not_meet_is_refused_by_name():
         graph(["web"], package("web", "Missing_Part"))
     assert raised.value.code == "sbom.missing-component"
     assert raised.value.message == ("requirements.txt: leaves out what web needs (got web, expected missing-part too)")
+
+
+def test_what_no_lock_names_may_need_what_is_not_there():
+    assert graph(["web"], package("web"), package("pip", "web", "absent", locked=False)) == {
+        "": {"web"},
+        "web": set(),
+        "pip": {"web"},
+    }

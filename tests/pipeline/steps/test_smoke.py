@@ -26,6 +26,7 @@ from pipeline.runtime.namespace import Report
 from pipeline.runtime.probes import Check
 from pipeline.settings import Settings
 from pipeline.steps import smoke
+from pipeline.steps.built_image import read_image
 from pipeline.steps.job import Job
 from tests.support.tiny_service import make_rootfs, pack_rootfs, write_image
 
@@ -269,7 +270,7 @@ class TestOnAnEngine:
     def test_the_engine_is_told_which_digests_the_image_may_have(self, made, monkeypatch):
         asked = on_fake_engine(monkeypatch, *GOOD)
         smoke.smoke(made, {})
-        image = smoke.read_image(made)
+        image = read_image(made, step="smoke")
         assert {image.archive.digest, *image.platforms.values()} <= asked["identities"]
         assert (asked["port"], asked["health"]) == (PORT, "/healthz")
         assert asked["exchanges"] == [Exchange(name="page", path="/", contains="fine")]
@@ -350,7 +351,7 @@ class TestOnARealEngine:
             smoke.smoke(made, engine_environment)
 
     def test_what_a_killed_run_left_is_removed_by_the_next(self, made, engine, engine_environment):
-        (image,) = engine.images.load(smoke.read_image(made).path.read_bytes())
+        (image,) = engine.images.load(read_image(made, step="smoke").path.read_bytes())
         home = containers.owner().rpartition(" ")[0]
         engine.containers.create(image.id, labels={containers.LABEL: f"{home} 999999999"})
         containers.remove_stale(engine)
@@ -359,7 +360,7 @@ class TestOnARealEngine:
     def test_another_image_than_the_expected_one_is_refused(self, made, engine, engine_environment):
         found = find_engine(engine_environment).engine
         assert found is not None
-        path = smoke.read_image(made).path
+        path = read_image(made, step="smoke").path
         with pytest.raises(CannotEvaluate, match="another one was loaded") as refusal:
             containers.run_hardened(found, path, frozenset({"sha256:" + "0" * 64}), port=PORT, health="/")
         assert refusal.value.code == "smoke.identity"
