@@ -143,6 +143,12 @@ def trust(session: nox.Session) -> None:
 
 
 @nox.session
+def forecast(session: nox.Session) -> None:
+    """Say when today's evidence stops passing: `-- --format ics` for a calendar, `-- --help` for what else."""
+    _gatehouse(session, "forecast", *session.posargs)
+
+
+@nox.session
 def report(session: nox.Session) -> None:
     """Write dist/report.html for the last run."""
     _gatehouse(session, "report", *session.posargs)
