@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.commands import (
     export,
+    forecast,
     grant,
     ledger,
     policy,
@@ -39,6 +40,7 @@ COMMANDS = (
     grant,
     reaudit,
     ledger,
+    forecast,
 )
 _EXIT_CODES = "exit codes: 0 allowed, 1 refused, 2 arguments or pipeline.toml, 3 could not evaluate"
 
