@@ -21,6 +21,8 @@ from pipeline.model.errors import CannotEvaluate, Refused
 MAX_UNPACKED = 1 << 30
 # Not needed at run time: byte code (ours is made from the sources), sources of extension modules, own tests.
 _LEFT_OUT = re.compile(r"(?:^|/)__pycache__/|\.(?:py[co]|c|cc|cpp|h|hpp|pyx|pxd)$|^[^/]+/tests?/")
+#: What ``site`` imports at every start, where it lies on the path (the library's reference, "site").
+_RUN_BY_SITE = re.compile(r"^(?:[^/]+\.data/(?:purelib|platlib)/)?(?:sitecustomize|usercustomize)(?:/__init__)?\.")
 #: What ``zipfile`` raises for damaged, encrypted and unknown content.
 _UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
 _UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -83,8 +85,8 @@ def _members(archive: zipfile.ZipFile, wheel: str) -> dict[str, zipfile.ZipInfo]
             raise _refuse("wheel.path", wheel, name, "a symbolic link", "a file")
         if name in members:
             raise _refuse("wheel.path", wheel, name, "the same path twice", "one file a path")
-        if name.endswith(".pth"):
-            raise _refuse("wheel.pth", wheel, name, "a .pth file, which runs code at every start", "none")
+        if name.endswith(".pth") or _RUN_BY_SITE.search(name):
+            raise _refuse("wheel.pth", wheel, name, "a file that Python runs at every start", "none")
         if not member.is_dir():
             members[name] = member
     return members

@@ -1,5 +1,6 @@
 """The service's wheels: what ``requirements.txt`` locks, fetched by hash and kept by hash."""
 
+import contextlib
 import errno
 import json
 import os
@@ -7,9 +8,10 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
 from pipeline.files import cannot_write, mark_used, sha256_file, write_atomic
@@ -76,7 +78,7 @@ def fetch_wheels(
 ) -> dict[Wheel, Path]:
     """Each locked wheel and its file below ``cache``, checked against the lock now. ``pip`` is a Python that has pip.
 
-    Raises Refused (``wheels.wrong-hash``) and CannotEvaluate (``wheels.not-fetched``, ``files.*``).
+    Raises Refused (``wheels.wrong-hash``, ``wheels.sdist``) and CannotEvaluate (``wheels.not-fetched``, ``files.*``).
     """
     if not locked:
         return {}
@@ -121,12 +123,13 @@ def _download(
         lines = [f"{i.name}=={i.version} {' '.join(f'--hash=sha256:{h}' for h in sorted(i.hashes))}\n" for i in locked]
         wanted = Path(temporary, "wanted.txt")
         wanted.write_text("".join(lines), encoding="ascii")
-        command: list[str | Path] = [pip, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+        command: list[str | Path] = [pip, "-I", "-m", "pip", "download", "-vv", "--no-input", "--no-deps"]
         command += ["--require-hashes", "--only-binary=:all:", "--implementation", "cp", "--python-version", python]
         command += [word for tag in tags for word in ("--platform", tag)]
         ended = run([*command, "--dest", f"{temporary}/files", "--requirement", wanted], env=environment)
         if ended.exit_code != 0:
             _check_room(ended.stderr)
+            _check_sources(ended.stdout.decode("utf-8", "replace"), locked)
             raise _pip_failed(ended.stderr.decode("utf-8", "replace"))
         return [_keep(path, locked, cache) for path in sorted(Path(temporary, "files").iterdir())]
 
@@ -149,6 +152,21 @@ def _check_room(stderr: bytes) -> None:
     """Raise OSError where pip says that the disk is full: its errno is all that it tells."""
     if f"[Errno {errno.ENOSPC}]".encode() in stderr:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _check_sources(said: str, locked: Sequence[Locked]) -> None:
+    """Raises Refused where pip passed over the source distribution of a locked release and found no wheel of it."""
+    releases = {(item.name, Version(item.version)) for item in locked}
+    for address in re.findall(r"No sources permitted for \S+: (\S+)", said):
+        name = unquote(urlsplit(address).path.rpartition("/")[2])
+        with contextlib.suppress(InvalidSdistFilename):
+            if parse_sdist_filename(name) in releases:
+                raise Refused(
+                    "wheels.sdist",
+                    f"{LOCK}: no wheel of a locked release (got {name}, a source distribution, expected a wheel for "
+                    "the image's Python and platform)",
+                    fix="lock a release that has one: nothing is built from source, which would run its own code",
+                )
 
 
 def _pip_failed(stderr: str) -> GatehouseError:

@@ -77,10 +77,25 @@ def test_a_record_that_vouches_for_nothing_is_refused(tmp_path, record):
     assert refusal(make_wheel(tmp_path, MODULE, record=record)).code == "wheel.record"
 
 
-def test_a_pth_file_is_refused_though_record_lists_it(tmp_path):
-    error = refusal(make_wheel(tmp_path, {**MODULE, "evil.pth": b"import os\n"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evil.pth",
+        "thing-1.0.data/data/lib/python3.13/dist-packages/evil.pth",
+        "sitecustomize.py",
+        "usercustomize/__init__.py",
+        "thing-1.0.data/purelib/sitecustomize.py",
+        "sitecustomize.abi3.so",
+    ],
+)
+def test_what_runs_at_every_start_is_refused_though_record_lists_it(tmp_path, name):
+    error = refusal(make_wheel(tmp_path, {**MODULE, name: b"import os\n"}))
     assert error.code == "wheel.pth"
-    assert "evil.pth" in error.message
+    assert f"{name}: not acceptable (got a file that Python runs at every start" in error.message
+
+
+def test_a_module_of_such_a_name_inside_a_package_is_harmless(tmp_path):
+    assert "thing/sitecustomize.py" in read_wheel(make_wheel(tmp_path, {"thing/sitecustomize.py": b""})).files
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/evil", "thing/../../evil.py", "thing\\evil.py", "thing//evil.py"])

@@ -5,6 +5,7 @@ import pytest
 from pipeline.hash_locks import Locked
 from pipeline.image.wheels import fetch_wheels, for_image
 from pipeline.model.errors import CannotEvaluate, Refused
+from tests.support.supplies import simple_index
 from tests.support.wheelhouse import NAME, make_pip, make_wheel
 
 
@@ -112,6 +113,34 @@ def test_a_package_without_a_wheel_cannot_be_used(house, fetch, pip):
     assert refused.value.code == "wheels.not-fetched"
     assert "got No matching distribution found for thing==1.0" in refused.value.message
     assert "nothing is built from source" in refused.value.fix
+
+
+def test_a_locked_source_distribution_is_refused_by_name(checks_python, tmp_path):
+    """With pip itself: what it says of links that it passes over is what the refusal is read from."""
+    sdist = b"a source distribution"
+    locked_sdist = Locked("core", "2.1", frozenset({hashlib.sha256(sdist).hexdigest()}), None)
+    index = simple_index(("core-2.1.tar.gz", sdist), ("core-1.0.tar.gz", b"older"))
+    with index as address, pytest.raises(Refused) as refused:
+        fetch_wheels(
+            [locked_sdist],
+            architecture="amd64",
+            python="3.13",
+            cache=tmp_path / "cache",
+            pip=checks_python,
+            pip_environment={"PIP_INDEX_URL": address},
+            say=lambda _: None,
+        )
+    assert refused.value.code == "wheels.sdist"
+    assert "(got core-2.1.tar.gz, a source distribution, expected a wheel" in refused.value.message
+
+
+def test_a_source_distribution_of_another_release_is_not_named(house, fetch, pip):
+    item = locked(make_wheel(house, {}))
+    says = "Skipping link: No sources permitted for thing: https://index.example/thing-0.9.tar.gz#sha256=00"
+    pip.write_text(f"#!/bin/sh\nprintf '%s\\n' '{says}'\nprintf 'ERROR: none\\n' >&2\nexit 1\n")
+    with pytest.raises(CannotEvaluate) as refused:
+        fetch(item)
+    assert refused.value.code == "wheels.not-fetched"
 
 
 def test_an_sdist_is_refused_even_if_it_arrives(house, fetch):
