@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipeline import __version__
-from pipeline.gate.identity import Verified
+from pipeline.gate.identity import Identity
 from pipeline.image.archive import Archive
 from pipeline.image.comparison import NOTHING, Difference, compare_bytes, compare_files
 from pipeline.model.context import Context, Tool
@@ -14,7 +14,6 @@ from pipeline.model.documents import canonical_json
 from pipeline.model.predicates import BuildDefinition, Descriptor, Provenance, TestResult, dump
 from pipeline.reproduction.rebuilding import Rebuilt
 from pipeline.signing.identities import GITHUB_ISSUER
-from pipeline.signing.signer import Signer
 
 #: Differences that the evidence names one by one; the text report has them all.
 MAX_NAMED = 200
@@ -117,14 +116,13 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)[:1000]
 
 
-def another_machine(built: Verified, signer: Signer) -> bool:
-    """Whether the first build can be said to have run elsewhere: a hosted runner of a workflow that is not this one.
+def another_machine(first: Identity, *, signer: str, issuer: str) -> bool:
+    """Whether the build that ``first`` signed ran elsewhere: on a hosted runner, for a workflow that is not ``signer``.
 
     Each job of a hosted platform has a machine of its own, and two workflows are two jobs.
     """
-    first = built.identity
     hosted = first.issuer == GITHUB_ISSUER and first.runner == "github-hosted"
-    return hosted and signer.issuer == GITHUB_ISSUER and signer.identity != first.san
+    return hosted and issuer == GITHUB_ISSUER and signer != first.san
 
 
 def shared_inputs(result: Reproduction, *, machine: bool) -> list[str]:

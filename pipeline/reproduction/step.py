@@ -64,7 +64,8 @@ def reproduce(job: Job, signing: OpenSigner, build: BuildAgain) -> Outcome:
     if not result.conclusive:
         raise _other_version(result)
     with signing() as signer:
-        same_machine = digest == own or not another_machine(target.signed, signer)
+        elsewhere = another_machine(target.signed.identity, signer=signer.identity, issuer=signer.issuer)
+        same_machine = digest == own or not elsewhere
         evidence = Evidence(
             kind=Kind.REPRODUCTION, predicate=predicate(result, second.provenance, machine=same_machine)
         )

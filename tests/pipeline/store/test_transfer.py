@@ -6,12 +6,13 @@ import tarfile
 
 import pytest
 
+from pipeline.image.archive import Archive as ImageArchive
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, Refused
 from pipeline.store.interface import INDEX
 from pipeline.store.layout import OciLayout
 from pipeline.store.referrers import attach, attached_bundles
-from pipeline.store.transfer import copy, push_archive
+from pipeline.store.transfer import copy, pull_archive, push_archive
 from tests.pipeline.store.conftest import NOW
 from tests.support.images import ImageWriter, write_archive
 
@@ -131,3 +132,32 @@ def _edit_index(archive, change):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
+
+
+class TestPulling:
+    @pytest.mark.parametrize("platforms", [("amd64",), ("amd64", "arm64")])
+    def test_what_was_pushed_comes_back_whole(self, store, tmp_path, platforms):
+        expected = write_archive(tmp_path / "image.tar", platforms=platforms).image
+        image = push_archive(tmp_path / "image.tar", store, "1.0")
+        pull_archive(store, image, tmp_path / "pulled.tar")
+        other = OciLayout(tmp_path / "other")
+        assert push_archive(tmp_path / "pulled.tar", other, "1.0").digest == expected
+        assert sorted(ImageArchive(tmp_path / "pulled.tar").platforms) == [f"linux/{name}" for name in platforms]
+
+    def test_a_layer_that_was_changed_in_the_store_is_refused(self, layout, archive, tmp_path):
+        image = push_archive(archive, layout, "1.0")
+        layer = json.loads(layout.manifest(image.digest))["layers"][0]["digest"]
+        path = tmp_path / "store" / "blobs" / "sha256" / layer.removeprefix("sha256:")
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes().replace(b"hello", b"HELLO"))
+        with pytest.raises(Refused, match="content was changed or damaged") as refused:
+            pull_archive(layout, image, tmp_path / "pulled.tar")
+        assert refused.value.code == "store.digest"
+
+    def test_a_layer_that_is_gone_is_told(self, layout, archive, tmp_path):
+        image = push_archive(archive, layout, "1.0")
+        layer = json.loads(layout.manifest(image.digest))["layers"][0]["digest"]
+        (tmp_path / "store" / "blobs" / "sha256" / layer.removeprefix("sha256:")).unlink()
+        with pytest.raises(CannotEvaluate) as missing:
+            pull_archive(layout, image, tmp_path / "pulled.tar")
+        assert missing.value.code == "store.missing"
