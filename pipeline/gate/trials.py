@@ -17,21 +17,16 @@ from pipeline.gate.environments import Environment
 from pipeline.gate.evidence import Evidence, ImageFacts, Memory, read_piece
 from pipeline.gate.exceptions import PolicyException
 from pipeline.gate.identity import Identity, Verified
+from pipeline.gate.imagined import NAME, allowed_signer, place_context
 from pipeline.gate.judgement import Judgement
 from pipeline.gate.judging import judge
 from pipeline.gate.policy import Policy
-from pipeline.gate.signers import GithubSigner
-from pipeline.gate.standing import usable
-from pipeline.model.context import CONTEXT_PROPERTY
 from pipeline.model.digests import Digest
-from pipeline.model.documents import canonical_json
 from pipeline.model.kinds import BUNDLE_MEDIA_TYPE, SHAPES, Kind
 from pipeline.model.statement import make_statement, parse_statement
-from pipeline.signing.identities import GITHUB, GITHUB_ISSUER
 
 PLATFORM = "linux/amd64"
 IMAGE = ImageFacts(digest=Digest("1" * 64), platforms={PLATFORM: Digest("1" * 64)})
-NAME = "release"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +114,8 @@ def _piece(
     environment: Environment,
 ) -> Evidence:
     changed = copy.deepcopy(dict(predicate))
-    _place_context(kind, changed, context)
-    signed, root, identity = _time(release.signed), *_signer(kind, policy, environment, context["source"]["commit"])
+    place_context(kind, changed, context)
+    signed, root, identity = _time(release.signed), *_signer(kind, policy, environment, context)
     for change in case.change:
         if change.evidence == kind:
             if change.at is not None:
@@ -144,31 +139,11 @@ def _read_piece(content: bytes, identity: Identity, root: str, signed: datetime)
     )
 
 
-def _place_context(kind: Kind, predicate: dict[str, Any], context: Mapping[str, Any]) -> None:
-    if kind == Kind.SBOM:
-        stated = {"name": CONTEXT_PROPERTY, "value": canonical_json(context).decode()}
-        predicate["metadata"] = {**predicate.get("metadata", {}), "properties": [stated]}
-    elif kind != Kind.SIGNATURE:
-        predicate["gatehouse_context"] = copy.deepcopy(dict(context))
-
-
-def _signer(kind: Kind, policy: Policy, environment: Environment, commit: str) -> tuple[str, Identity]:
-    """The root and the identity of the first signer that the environment allows for a kind."""
-    signer = usable(policy, environment, kind)[0]
-    if not isinstance(signer, GithubSigner):
-        return signer.root, Identity(issuer=signer.issuer, san=signer.identity)
-    workflow = f"{GITHUB}{signer.repository or policy.repository}/{signer.workflow}@{signer.ref}"
-    return signer.root, Identity(
-        issuer=GITHUB_ISSUER,
-        san=workflow,
-        workflow=workflow,
-        workflow_digest=signer.digests[0] if signer.digests else commit,
-        runner=signer.runner,
-        repository=f"{GITHUB}{policy.repository}",
-        commit=commit,
-        ref=signer.ref,
-        trigger=signer.triggers[0],
-    )
+def _signer(kind: Kind, policy: Policy, environment: Environment, context: Mapping[str, Any]) -> tuple[str, Identity]:
+    found = allowed_signer(kind, policy, environment, context["source"]["commit"])
+    if found is None:
+        raise broken(FOLDER, f"nobody may sign {kind} in {environment.name}")
+    return found
 
 
 def _change(predicate: dict[str, Any], change: Change, case: Case) -> None:
