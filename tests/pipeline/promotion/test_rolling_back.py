@@ -2,12 +2,11 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pipeline.gate.judgement import Finding
-from pipeline.model.errors import Misuse, Refused
+from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
 from pipeline.model.predicates import PromotionPredicate
 from pipeline.promotion.granting import attach_grant
@@ -15,7 +14,6 @@ from pipeline.promotion.ledger_store import LocalLedger
 from pipeline.promotion.rolling_back import roll_back
 from pipeline.signing.identities import LOCAL_IDENTITY
 from tests.support.promotions import HERE
-from tests.support.stored import CountingSigner
 
 
 def nothing_new(*_):
@@ -74,64 +72,6 @@ def test_without_a_grant_it_is_refused(ran):
     assert "scripts/gatehouse grant rollback development --image sha256:" in error.fix
 
 
-@pytest.mark.parametrize(
-    ("code", "fragment", "granted"),
-    [
-        ("grant.requester", "for somebody else (got https://github.com/eve", {"requester": "https://github.com/eve"}),
-        ("grant.other", "expected rollback of", {"action": "revocation"}),
-        ("grant.other", "got rollback of", {"version": "1.1"}),
-        ("grant.other", "in laboratory, expected rollback", {"environments": ("laboratory",)}),
-        ("grant.signer", "by nobody whom the policy names (got identity (got eve@example.org", {"by": "eve"}),
-    ],
-)
-def test_a_grant_of_something_else_does_not_count(ran, code, fragment, granted):
-    error = refused(ran, ran.grant(**granted))
-    assert (error.code, fragment in error.message) == (code, True), error.message
-
-
-def test_who_may_not_grant_says_less_than_who_may(ran):
-    stranger, late = ran.grant(by="eve"), ran.grant(requester="tom")
-    assert refused(ran, stranger, late).code == refused(ran, late, stranger).code == "grant.requester"
-
-
-def test_of_several_grants_the_one_that_fits_counts(ran):
-    assert back(ran, ran.grant(by="eve"), b"no bundle", ran.grant(requester="x"), ran.grant(by="tom")).written
-
-
-@pytest.mark.parametrize("asker", ["rita@example.org", "https://github.com/rita-l", "RITA@example.org"])
-def test_nobody_grants_what_they_ask_for(ran, asker):
-    """Attack: ask under the name that one has on GitHub."""
-    error = refused(ran, ran.grant(requester=asker), requester=asker)
-    assert (error.code, error.message) == (
-        "grant.self",
-        "grant: by who asks for it (got rita@example.org, expected another person)",
-    )
-
-
-def test_who_signs_the_entry_does_not_grant_it_either(ran):
-    """Attack: say that somebody else asked."""
-    asker = "https://github.com/tom"
-    signer = CountingSigner(ran.world, identity="rita@example.org")
-    error = refused(ran, ran.grant(requester=asker), requester=asker, signer=lambda: signer)
-    assert error.code == "grant.self"
-
-
-def test_an_expired_grant_does_not_count(ran):
-    error = refused(ran, ran.grant(hours=1), now=datetime.now(UTC) + timedelta(hours=2))
-    assert (error.code, "grant: does not count now (got " in error.message) == ("grant.expired", True)
-
-
-def test_a_grant_from_the_future_does_not_count(ran):
-    assert refused(ran, ran.grant(), now=datetime.now(UTC) - timedelta(hours=2)).code == "grant.expired"
-
-
-def test_a_grant_that_lives_too_long_does_not_count(ran):
-    bundle = ran.grant(hours=100)
-    ran.policy = replace(ran.policy, succession=ran.policy.succession.model_copy(update={"grant_days": 2}))
-    error = refused(ran, bundle)
-    assert (error.code, error.message) == ("grant.long", "grant: for too long (got 4.2 days, expected at most 2 days)")
-
-
 def test_a_grant_counts_once(ran):
     """Attack: keep a grant, and use it again after the next release."""
     bundle = ran.grant()
@@ -143,16 +83,9 @@ def test_a_grant_counts_once(ran):
     assert ran.ran() == ["1.0", "1.1", "1.0", "1.1"]
 
 
-def test_where_the_policy_names_nobody_nobody_grants(ran):
-    bundle = ran.grant()
-    bare = {kind: names for kind, names in ran.here.signers.kinds.items() if kind != Kind.GRANT}
-    environments = tuple(
-        one.model_copy(update={"signers": one.signers.model_copy(update={"kinds": bare})})
-        for one in ran.policy.environments
-    )
-    ran.policy = replace(ran.policy, environments=environments)
-    error = refused(ran, bundle)
-    assert (error.code, "nobody may grant a rollback there" in error.message) == ("grant.nobody", True)
+def test_a_grant_that_does_not_count_changes_nothing(ran):
+    assert refused(ran, ran.grant(by="eve")).code == "grant.signer"
+    assert refused(ran, ran.grant(requester="rita@example.org"), requester="rita@example.org").code == "grant.self"
 
 
 def test_what_never_ran_is_no_target(ran):
@@ -198,14 +131,3 @@ def test_a_shorter_ledger_keeps_everybody_from_going_back(ran):
     with pytest.raises(Refused) as error:
         back(ran, ran.grant())
     assert error.value.code == "ledger.older-than-known"
-
-
-@pytest.mark.parametrize(
-    ("changes", "option"),
-    [({"hours": 0}, "--hours"), ({"hours": 24 * 8}, "--hours"), ({"reason": "  "}, "--reason"),
-     ({"reason": "a\nb"}, "--reason"), ({"reason": "x" * 1001}, "--reason"), ({"requester": ""}, "--requester")],
-)  # fmt: skip
-def test_a_grant_that_could_never_count_is_not_signed(ran, changes, option):
-    with pytest.raises(Misuse) as error:
-        ran.grant(**changes)
-    assert (error.value.code, error.value.message.startswith(option)) == ("grant.arguments", True)
