@@ -13,6 +13,7 @@ from sample_app.handlers.base import Service, log_request
 from sample_app.handlers.health import HealthHandler, ReadyHandler
 from sample_app.handlers.live import LiveHandler
 from sample_app.handlers.page import AssetHandler, HomeHandler, NotFoundHandler, RoomHandler
+from sample_app.limits import Buckets
 from sample_app.security import XSRF_ATTRIBUTES, XSRF_COOKIE
 from sample_app.services.board import Board
 from sample_app.services.live import Hub
@@ -30,7 +31,12 @@ ROOM = r"([0-9a-f]{16})"
 
 def make_service(settings: Settings) -> Service:
     repository = MemoryRepository(max_rooms=settings.max_rooms, max_messages=settings.max_messages)
-    return Service(board=Board(repository, Hub(max_readers=settings.max_readers)), assets=read_assets())
+    return Service(
+        board=Board(repository, Hub(max_readers=settings.max_readers)),
+        assets=read_assets(),
+        buckets=Buckets(rate=settings.requests_per_second, burst=settings.request_burst),
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def make_application(service: Service) -> Application:

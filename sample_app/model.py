@@ -1,5 +1,6 @@
 """What the service speaks of: rooms, messages, and what can go wrong with them."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +58,17 @@ class Conflict(BoardError):
 class UnsupportedMedia(BoardError):
     status = 415
     code = "unsupported-media-type"
+
+
+class TooMany(BoardError):
+    """One client asks too often; ``seconds`` is how long it should wait."""
+
+    status = 429
+    code = "too-many-requests"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = max(1, math.ceil(seconds))
+        super().__init__(f"too many requests: wait {self.seconds} s")
 
 
 class Overloaded(BoardError):

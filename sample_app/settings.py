@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 PREFIX = "NOTICEBOARD_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -33,6 +35,12 @@ class Settings:
     """Kept in each room; older ones are dropped."""
     max_readers: int = 1000
     """WebSockets open at once."""
+    requests_per_second: int = 50
+    """What one client may ask for over time; a message over a WebSocket counts too."""
+    request_burst: int = 200
+    """What one client may ask for at once."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks whose word on the client's address counts, with commas: 10.0.0.0/8,fd00::/8."""
 
 
 def _address(text: str) -> str:
@@ -54,6 +62,10 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+
+
 _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "address": (_address, "an IPv4 or IPv6 address"),
     "port": (_whole(0, 65535), "a whole number from 0 to 65535"),
@@ -62,6 +74,9 @@ _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "max_rooms": (_whole(1, 10_000), "a whole number from 1 to 10000"),
     "max_messages": (_whole(1, 10_000), "a whole number from 1 to 10000"),
     "max_readers": (_whole(1, 100_000), "a whole number from 1 to 100000"),
+    "requests_per_second": (_whole(1, 100_000), "a whole number from 1 to 100000"),
+    "request_burst": (_whole(1, 100_000), "a whole number from 1 to 100000"),
+    "trusted_proxies": (_networks, "networks with commas between them, such as 10.0.0.0/8"),
 }
 
 

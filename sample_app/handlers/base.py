@@ -11,10 +11,12 @@ from typing import Any
 from tornado.web import HTTPError, RequestHandler
 
 from sample_app.assets import Asset
+from sample_app.limits import Buckets, client_of
 from sample_app.logs import request_id
-from sample_app.model import BoardError, UnsupportedMedia
+from sample_app.model import BoardError, TooMany, UnsupportedMedia
 from sample_app.security import HEADERS
 from sample_app.services.board import Board
+from sample_app.settings import Network
 
 log = logging.getLogger("noticeboard.request")
 
@@ -25,6 +27,8 @@ class Service:
 
     board: Board
     assets: dict[str, Asset]
+    buckets: Buckets
+    trusted_proxies: tuple[Network, ...] = ()
     draining: bool = False
     under_way: set[RequestHandler] = field(default_factory=set)
     """Requests that a stop waits for."""
@@ -53,6 +57,13 @@ class Handler(RequestHandler):
     def prepare(self) -> None:
         # The task that runs the handler has a context of its own, made before ``initialize`` ran.
         request_id.set(self.identifier)
+        self.take_token()
+
+    def take_token(self) -> None:
+        """Raises TooMany where this client asked too often."""
+        forwarded = self.request.headers.get_list("X-Forwarded-For")
+        peer = str(self.request.remote_ip)
+        self.service.buckets.take(client_of(peer, forwarded, self.service.trusted_proxies))
 
     def on_finish(self) -> None:
         self.service.under_way.discard(self)
@@ -66,6 +77,9 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         code, message = problem(status_code, kwargs.get("exc_info"))
         self.set_header("X-Request-Id", self.identifier)
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        if isinstance(error, TooMany):
+            self.set_header("Retry-After", str(error.seconds))
         self.show_error(status_code, code, message)
 
     def show_error(self, _status: int, code: str, message: str) -> None:

@@ -52,6 +52,7 @@ class LiveHandler(WebSocketHandler, Handler):
             self.close(UNSUPPORTED, "text messages only")
             return
         try:
+            self.take_token()
             await self.service.board.post(self._room, validation.new_message(validation.json_object(message)))
         except BoardError as error:
             self._mistakes += 1

@@ -1,5 +1,7 @@
 """Settings are strict: a wrong or unknown one stops the start with one clear line."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from sample_app.settings import Settings, SettingsError, read_settings
@@ -21,10 +23,22 @@ def test_each_variable_sets_its_field():
             "NOTICEBOARD_MAX_ROOMS": "1",
             "NOTICEBOARD_MAX_MESSAGES": "2",
             "NOTICEBOARD_MAX_READERS": "3",
+            "NOTICEBOARD_REQUESTS_PER_SECOND": "4",
+            "NOTICEBOARD_REQUEST_BURST": "5",
+            "NOTICEBOARD_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
         }
     )
     assert settings == Settings(
-        address="0.0.0.0", port=80, log_level="error", drain_seconds=0, max_rooms=1, max_messages=2, max_readers=3
+        address="0.0.0.0",
+        port=80,
+        log_level="error",
+        drain_seconds=0,
+        max_rooms=1,
+        max_messages=2,
+        max_readers=3,
+        requests_per_second=4,
+        request_burst=5,
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
     )
 
 
@@ -40,6 +54,10 @@ def test_each_variable_sets_its_field():
         ("NOTICEBOARD_ADDRESS", "localhost", "an IPv4 or IPv6 address"),
         ("NOTICEBOARD_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("NOTICEBOARD_MAX_ROOMS", "0", "a whole number from 1 to 10000"),
+        ("NOTICEBOARD_REQUEST_BURST", "0", "a whole number from 1 to 100000"),
+        ("NOTICEBOARD_TRUSTED_PROXIES", "10.0.0.1/8", "networks with commas between them, such as 10.0.0.0/8"),
+        ("NOTICEBOARD_TRUSTED_PROXIES", "", "networks with commas between them, such as 10.0.0.0/8"),
+        ("NOTICEBOARD_TRUSTED_PROXIES", "proxy", "networks with commas between them, such as 10.0.0.0/8"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_was_expected(variable, value, expected):
