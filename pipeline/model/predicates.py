@@ -3,9 +3,10 @@
 Sources: in-toto attestation framework (``spec/predicates``), SLSA v1.2 provenance and verification summary.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from pipeline.model.context import CONTEXT_PROPERTY, Context, GitHash, Sha256Hex
 from pipeline.model.documents import Document, canonical_json, parse, validate
@@ -16,6 +17,7 @@ Line = Annotated[str, StringConstraints(max_length=4096)]
 Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 """RFC 3339 in UTC, to the second, as CEL's ``timestamp()`` reads it."""
 Result = Literal["PASSED", "WARNED", "FAILED"]
+_HEXADECIMAL = re.compile(r"[0-9a-f]*")
 
 
 class Descriptor(Document):
@@ -57,6 +59,14 @@ class BuildDefinition(Document):
     external_parameters: dict[str, Any] = Field(alias="externalParameters")
     internal_parameters: dict[str, Any] = Field(default_factory=dict, alias="internalParameters")
     resolved_dependencies: list[Descriptor] = Field(alias="resolvedDependencies")
+
+    @field_validator("resolved_dependencies")
+    @classmethod
+    def _are_named_in_hexadecimal(cls, found: list[Descriptor]) -> list[Descriptor]:
+        """Their length is a rule's to judge; a word in place of a digest names nothing."""
+        if not all(_HEXADECIMAL.fullmatch(value) for one in found for value in (one.digest or {}).values()):
+            raise ValueError("should have digests in hexadecimal")
+        return found
 
 
 class Builder(Document):

@@ -233,9 +233,9 @@ def test_an_sbom_names_its_source_as_well(judged):
 
 
 def test_provenance_signed_on_another_commit_than_it_names_refuses(judged):
-    made = release.hosted(commit="0" * 40)
-    finding = only(judged(made, "staging"))
-    assert finding.code == "evidence.other-source"
+    judgement = judged(release.hosted(commit="0" * 40), "staging")
+    assert set(codes(judgement)) == {"evidence.other-source", "signers.commit"}
+    finding = judgement.refusals[0]
     assert f"signed on another commit than it names (got {'0' * 12}, expected {'a' * 12})" in finding.message
 
 
