@@ -14,7 +14,7 @@ from pipeline.image.context import IGNORE, copied, ignore, read_context
 from pipeline.image.dockerfile import NAME, Recipe, read
 from pipeline.image.foreign_base import Reference, read_reference
 from pipeline.image.foundation import LOCKED, Foundation, lay
-from pipeline.image.layer import Entry, Packed, folder, pack
+from pipeline.image.layer import Entry, Packed, pack
 from pipeline.image.lower_layers import Workshop
 from pipeline.image.wheels import LOCK, Wheel
 from pipeline.model.context import Source
@@ -49,9 +49,7 @@ class Plan:
     @property
     def app(self) -> dict[str, Entry]:
         """The entries that COPY and WORKDIR bring."""
-        directory = self.recipe.directory.strip("/")
-        # WORKDIR makes its folder where no COPY did.
-        return {**({directory: folder()} if directory else {}), **copied(self.context, self.recipe.copies)}
+        return copied(self.context, self.recipe.copies, self.recipe.made)
 
 
 def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -> Composed:
@@ -117,7 +115,8 @@ def read_plan(root: Path, settings: Settings, source: Source, *, engine: bool = 
             f"{settings.app.directory}/{NAME}: not found (got no such file among those that git sees, expected it)",
             fix="add it, or correct `[app] directory` in pipeline.toml",
         )
-    recipe = read(_text(context[NAME], NAME), {"BASE_IMAGE": settings.base.image or LOCKED}, engine=engine)
+    named = {"BASE_IMAGE": settings.base.image} if settings.base.image else {}
+    recipe = read(_text(context[NAME], NAME), named, otherwise={"BASE_IMAGE": LOCKED}, engine=engine)
     _check(recipe)
     patterns = _text(context[IGNORE], IGNORE) if IGNORE in context else ""
     files = {name: context[name] for name in (NAME, IGNORE) if name in context}
@@ -127,6 +126,13 @@ def read_plan(root: Path, settings: Settings, source: Source, *, engine: bool = 
 def _check(recipe: Recipe) -> None:
     if recipe.base != LOCKED:
         read_reference(recipe.base)
+    if recipe.base_from not in {"${BASE_IMAGE}", "$BASE_IMAGE"}:
+        raise Refused(
+            "dockerfile.literal-base",
+            f"{NAME}: FROM names an image itself, which an engine would fetch (got {recipe.base_from[:300]}, "
+            "expected ${BASE_IMAGE})",
+            fix=f"write `ARG BASE_IMAGE={recipe.base[:300]}` and `FROM ${{BASE_IMAGE}}`",
+        )
     if not recipe.user:
         raise Refused(
             "image.root-user",

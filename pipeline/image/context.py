@@ -4,11 +4,12 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.git import Snapshot
-from pipeline.image.dockerfile import NAME, Copy
-from pipeline.image.layer import Entry, Kind
+from pipeline.image.dockerfile import NAME, Copy, Made
+from pipeline.image.layer import Entry, Kind, folder, with_folders
+from pipeline.image.soundness import resolve
 from pipeline.model.errors import CannotEvaluate, Refused
 
 IGNORE = ".dockerignore"
@@ -110,16 +111,28 @@ def _ignored(path: str, rules: Sequence[tuple[bool, re.Pattern[str]]]) -> bool:
     return ignored
 
 
-def copied(context: Context, copies: Sequence[Copy]) -> dict[str, Entry]:
-    """The entries that the COPY instructions put into the image, by path without leading slash.
+def copied(context: Context, copies: Sequence[Copy], made: Sequence[Made] = ()) -> dict[str, Entry]:
+    """The entries that COPY and WORKDIR put into the image, by path without leading slash.
 
-    Raises Refused (``dockerfile.outside-context``, ``dockerfile.no-source``).
+    Folders that a COPY makes on the way are its owner's, as with BuildKit. Raises Refused
+    (``dockerfile.outside-context``, ``dockerfile.no-source``).
     """
     tree: dict[str, Entry] = {}
-    for copy in copies:
-        for source in copy.sources:
-            for path, entry in _copy_one(context, copy, source).items():
-                tree[path] = Entry(entry.kind, entry.mode, entry.content, entry.target, copy.owner)
+    for step in sorted([*copies, *made], key=lambda step: step.line):
+        if isinstance(step, Made):
+            found, owner = {step.path.strip("/"): folder()} if step.path != "/" else {}, 0
+        else:
+            found, owner = (
+                {path: entry for one in step.sources for path, entry in _copy_one(context, step, one).items()},
+                step.owner,
+            )
+        for path, entry in found.items():
+            for parent in PurePosixPath(path).parents[:-1]:
+                tree.setdefault(str(parent), folder(owner=owner))
+            if entry.kind is Kind.FOLDER:
+                tree.setdefault(path, entry)
+            else:
+                tree[path] = Entry(entry.kind, entry.mode, entry.content, entry.target, owner)
     return tree
 
 
@@ -132,7 +145,7 @@ def _copy_one(context: Context, copy: Copy, source: str) -> dict[str, Entry]:
             f"the {NAME})",
             fix="move what is to be copied into the application's folder",
         )
-    target, name = copy.target.strip("/"), "/".join(parts)
+    target, name = copy.target.strip("/"), _behind_links(context, "/".join(parts))
     if name in context:
         return {f"{target}/{parts[-1]}".strip("/") if copy.into else target: context[name]}
     below = f"{name}/" if name else ""
@@ -146,3 +159,8 @@ def _copy_one(context: Context, copy: Copy, source: str) -> dict[str, Entry]:
             fix="add the file to the application's folder, un-ignore it, or correct the line",
         )
     return found
+
+
+def _behind_links(context: Context, name: str) -> str:
+    """What a source means: engines copy what a link that is named itself leads to (reference, "COPY")."""
+    return resolve(with_folders(context), name) or name

@@ -40,11 +40,20 @@ class Copy:
     owner: int
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A folder that WORKDIR makes where it is not there yet; ``path`` is absolute."""
+
+    line: int
+    path: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a Dockerfile says, with every variable replaced. ``base`` is FROM's image."""
+    """What a Dockerfile says, with every variable replaced. ``base`` is FROM's image, ``base_from`` FROM's own word."""
 
     base: str
+    base_from: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
@@ -54,6 +63,7 @@ class Recipe:
     command: tuple[str, ...] = ()
     stop_signal: str = ""
     copies: tuple[Copy, ...] = ()
+    made: tuple[Made, ...] = ()
     runs: tuple[Instruction, ...] = ()
     """What an engine runs, in its order; none for the composer."""
 
@@ -157,8 +167,9 @@ def _words(line: int, text: str) -> tuple[str, ...]:
 class _Reading:
     """The state while instructions are read in their order."""
 
-    def __init__(self, arguments: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Mapping[str, str], otherwise: Mapping[str, str]) -> None:
         self.given = arguments
+        self.otherwise = otherwise
         self.variables: dict[str, str] = {}
         self.environment: dict[str, str] = {}
         self.labels: dict[str, str] = {}
@@ -166,6 +177,7 @@ class _Reading:
         self.ports: list[str] = []
         self.arrays: dict[str, tuple[str, ...]] = {}
         self.copies: list[Copy] = []
+        self.made: list[Made] = []
 
     def expand(self, line: int, text: str) -> str:
         def value(match: re.Match[str]) -> str:
@@ -201,7 +213,7 @@ def _arg(state: _Reading, item: Instruction) -> None:
         if word == name:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise _refuse(item.line, word, "a variable's name")
-            defaults = {}
+            defaults = {name: state.otherwise[name]} if name in state.otherwise else {}
         else:
             defaults = dict(state.pairs(Instruction(item.line, item.keyword, (), (word,), is_array=False)))
         given = {name: state.given[name]} if name in state.given else {}
@@ -231,6 +243,7 @@ def _user(state: _Reading, item: Instruction) -> None:
 
 def _workdir(state: _Reading, item: Instruction) -> None:
     state.single["WORKDIR"] = state.one(item, r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-])+|/", "an absolute path without spaces")
+    state.made.append(Made(item.line, state.single["WORKDIR"]))
 
 
 def _expose(state: _Reading, item: Instruction) -> None:
@@ -293,12 +306,15 @@ _READERS = {
 _ONE_WORD = {"USER", "WORKDIR", "STOPSIGNAL", "HEALTHCHECK"}
 
 
-def read(text: str, arguments: Mapping[str, str], *, engine: bool = False) -> Recipe:
-    """Carry out the instructions; ``arguments`` are build arguments (``BASE_IMAGE``), ``engine`` allows RUN.
+def read(
+    text: str, arguments: Mapping[str, str], *, otherwise: Mapping[str, str] | None = None, engine: bool = False
+) -> Recipe:
+    """Carry out the instructions; ``engine`` allows RUN.
 
+    ``arguments`` are build arguments, ``otherwise`` the values of those that neither they nor the Dockerfile give one.
     Raises Refused (``dockerfile.*``) and Misuse (``dockerfile.needs-engine``).
     """
-    state = _Reading(arguments)
+    state = _Reading(arguments, otherwise or {})
     instructions = parse(text, engine=engine)
     kinds = [item.keyword for item in instructions]
     if kinds.count("FROM") != 1 or "FROM" not in [kind for kind in kinds if kind != "ARG"][:1]:
@@ -310,6 +326,7 @@ def read(text: str, arguments: Mapping[str, str], *, engine: bool = False) -> Re
             _READERS[item.keyword](state, item)
     return Recipe(
         base=state.single["FROM"],
+        base_from=next(item.words[0] for item in instructions if item.keyword == "FROM"),
         environment=state.environment,
         labels=state.labels,
         user=state.single.get("USER", ""),
@@ -319,5 +336,6 @@ def read(text: str, arguments: Mapping[str, str], *, engine: bool = False) -> Re
         command=state.arrays.get("CMD", ()),
         stop_signal=state.single.get("STOPSIGNAL", ""),
         copies=tuple(state.copies),
+        made=tuple(state.made),
         runs=tuple(item for item in instructions if item.keyword == "RUN"),
     )

@@ -7,14 +7,18 @@ trusted with it.
 """
 
 import contextlib
+import http.client
 import io
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import urllib3
 
 from pipeline import processes
 from pipeline.hash_locks import read_lock
@@ -42,6 +46,11 @@ LABEL = "dev.gatehouse.build"
 #: No registry answers to this name (RFC 6761), so an engine can only find what was loaded.
 REPOSITORY = "gatehouse.invalid"
 _SHOWN = 1000
+#: How BuildKit (new, and as old as in Docker 20.10) tells that a process of the Dockerfile's own failed.
+_RUN_FAILED = r"did not complete successfully|executor failed running"
+#: What each engine's build API calls it. NOTE: podman takes "none" for its default there, which is the host's network
+#: (podman, ``pkg/api/handlers/compat/images_build.go``, "parseNetworkConfigurationPolicy").
+_NO_NETWORK = {"docker": "none", "podman": "NetworkDisabled"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +109,7 @@ def _errors(engine: Engine) -> Iterator[None]:
     except BuildError as error:
         log = "".join(str(line.get("stream") or "") for line in error.build_log)
         raise _failed(engine, f"{log} {error.msg}") from error
-    except (DockerException, OSError) as error:
+    except (DockerException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
         raise _lost(engine, str(error) or type(error).__name__) from error
 
 
@@ -152,7 +161,7 @@ def _build(
         if buildx:
             _build_with_buildx(engine, buildx, order, work)
         else:
-            _build_classic(client, order)
+            _build_classic(client, order, _NO_NETWORK[engine.name])
         return _save(client, order.tag, work / "built.tar")
     finally:
         _remove(client, mark)
@@ -178,14 +187,14 @@ def _load(client: "DockerClient", foundation: Foundation, name: str, mark: str, 
     path.unlink()
 
 
-def _build_classic(client: "DockerClient", order: _Order) -> None:
+def _build_classic(client: "DockerClient", order: _Order, network: str) -> None:
     client.images.build(
         fileobj=io.BytesIO(tar(order.context, time=order.time)),
         custom_context=True,
         dockerfile=NAME,
         tag=order.tag,
         buildargs={"BASE_IMAGE": order.base},
-        network_mode="none",
+        network_mode=network,
         pull=False,
         nocache=True,
         rm=True,
@@ -214,8 +223,8 @@ def _build_with_buildx(engine: Engine, buildx: Sequence[str], order: _Order, wor
     )
     if ended.exit_code != 0:
         words = ended.stderr.decode("utf-8", "replace")
-        # What the Dockerfile's own processes did is told in these words; everything else is the engine's trouble.
-        raise _failed(engine, words) if "did not complete successfully" in words else _lost(engine, words)
+        # Everything else is the engine's trouble.
+        raise _failed(engine, words) if re.search(_RUN_FAILED, words) else _lost(engine, words)
 
 
 def _unpack(tree: Tree, folder: Path, time: int) -> None:
@@ -283,9 +292,12 @@ def _read_back(saved: Saved, plan: Plan, foundation: Foundation, source: Source)
 
 def _check_config(got: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """The engine read the Dockerfile as we did, or one of us reads it wrongly."""
+    user = str(got.get("User") or "")
+    # A user without a group has the group of the same number with us, and what the base says with an engine.
+    told = {**got, "User": user if ":" in user else f"{user}:{user}", "WorkingDir": got.get("WorkingDir") or "/"}
     for name in ("User", "WorkingDir", "Env", "Entrypoint", "Cmd", "ExposedPorts", "StopSignal"):
-        if (got.get(name) or None) != (expected.get(name) or None) and not (name == "WorkingDir" and not got.get(name)):
-            raise unreadable(f"{name} {got.get(name)!r} where the {NAME} says {expected.get(name)!r}")
+        if (told.get(name) or None) != expected.get(name):
+            raise unreadable(f"{name} {told.get(name)!r} where the {NAME} says {expected.get(name)!r}")
 
 
 def _buildx_version(buildx: Sequence[str] | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ _WHITEOUT = ".wh."
 _GZIP = b"\x1f\x8b"
 #: What engines mount into a container that runs; buildah leaves the empty places behind.
 _MOUNTED = ("etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv", ".dockerenv")
+_MOUNT_POINTS = ("dev", "etc", "proc", "run", "sys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +99,19 @@ def difference(lower: Tree, whole: Tree) -> dict[str, Entry]:
 
     Folders above a changed path come with it, as ``whole`` has them.
     """
-    changed = {
-        path: entry
-        for path, entry in whole.items()
-        if lower.get(path) != entry and not _is_left_over(path, entry, lower)
-    }
+    changed = _without_left_overs({path: entry for path, entry in whole.items() if lower.get(path) != entry}, lower)
     parents = {parent for path in changed for parent in _parents(path)}
     gone = {_whiteout(path): file(b"") for path in lower if path not in whole and _was_in_folder(path, whole)}
     parents |= {parent for path in gone for parent in _parents(path)}
     return {**{path: whole[path] for path in parents}, **changed, **gone}
 
 
-def _is_left_over(path: str, entry: Entry, lower: Tree) -> bool:
-    return path in _MOUNTED and entry.kind is Kind.FILE and not entry.content and path not in lower
+def _without_left_overs(changed: Tree, lower: Tree) -> dict[str, Entry]:
+    """Less the empty files and folders that are new where an engine mounts its own."""
+    empty = {path for path in _MOUNTED if path in changed and path not in lower and not changed[path].content}
+    kept = {path: entry for path, entry in changed.items() if path not in empty or entry.kind is not Kind.FILE}
+    used = {path.partition("/")[0] for path in kept if "/" in path}
+    return {path: entry for path, entry in kept.items() if path not in _MOUNT_POINTS or path in lower or path in used}
 
 
 def _was_in_folder(path: str, whole: Tree) -> bool:

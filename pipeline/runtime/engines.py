@@ -53,7 +53,12 @@ def connect(address: str, *, seconds: int = CALL_SECONDS) -> "DockerClient":
     """
     import docker  # noqa: PLC0415 - 0.2 s that only the steps with an engine pay
 
-    return docker.DockerClient(base_url=address, version="auto", timeout=seconds)
+    # Asked here, as the client's own "auto" loses its socket where nobody answers.
+    try:
+        version = _version(address.removeprefix("unix://"))["ApiVersion"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        raise docker.errors.DockerException(f"{address}: does not answer ({_cause(error)})") from error
+    return docker.DockerClient(base_url=address, version=str(version), timeout=seconds)
 
 
 def find_buildx(folders: Sequence[Path]) -> tuple[str, ...] | None:

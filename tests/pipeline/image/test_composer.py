@@ -173,10 +173,23 @@ class TestRefusals:
         assert "got python:3.13" in error.message
 
     def test_a_foreign_base_where_no_registry_may_be_asked(self, here, build):
-        dockerfile(here, DOCKERFILE.replace("${BASE_IMAGE}", "python@sha256:" + "a" * 64))
+        dockerfile(here, DOCKERFILE.replace("ARG BASE_IMAGE", "ARG BASE_IMAGE=python@sha256:" + "a" * 64))
         error = refusal(build, CannotEvaluate)
         assert error.code == "base.no-registry"
         assert error.message.startswith("docker.io/library/python@sha256:aaa")
+
+    def test_pipeline_toml_comes_before_the_dockerfiles_default(self, here, build):
+        dockerfile(here, DOCKERFILE.replace("ARG BASE_IMAGE", "ARG BASE_IMAGE=python@sha256:" + "a" * 64))
+        settings = here.root / "pipeline.toml"
+        settings.write_text(settings.read_text() + f'image = "registry.example/mine@sha256:{"b" * 64}"\n')
+        assert refusal(build, CannotEvaluate).message.startswith("registry.example/mine@sha256:bbb")
+
+    def test_a_foreign_base_in_from_itself(self, here, build):
+        dockerfile(here, DOCKERFILE.replace("${BASE_IMAGE}", "python@sha256:" + "a" * 64))
+        error = refusal(build)
+        assert error.code == "dockerfile.literal-base"
+        assert f"(got python@sha256:{'a' * 64}, expected ${{BASE_IMAGE}})" in error.message
+        assert error.fix.startswith("write `ARG BASE_IMAGE=python@sha256:aaa")
 
     def test_a_copy_over_a_link_of_the_base(self, here, build):
         dockerfile(here, DOCKERFILE + "COPY __main__.py /lib/x.py\n")
