@@ -105,7 +105,7 @@ def check_repository(gate: Gate, ledger: Ledger, image: Digest, *, settling: boo
     tagged = tagged_image(target, here.name)
     running = [Digest(ledger.running.image)] if ledger.running else []
     images = [image, *running, *([tagged] if tagged else [])]
-    check_known(ledger, registry_head(target, images, here, gate.policy, gate.roots), where="its repository")
+    check_known(ledger, registry_head(target, images, ledger, gate.policy, gate.roots), where="its repository")
     if settling or here.name in gate.policy.succession.unordered:
         return  # whoever may promote anything may point a tag anywhere: there it is a name and no more
     check_pointer(ledger, f"the tag {here.name}", tagged.hex if tagged else None)

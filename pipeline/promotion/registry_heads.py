@@ -3,7 +3,7 @@
 A ledger that was cut short is caught by whoever saw the longer one; the repository is one of those.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.gate.environments import Environment
@@ -26,31 +26,37 @@ _ENTRIES = (SHAPES[Kind.PROMOTION].predicate_type, SHAPES[Kind.REVOCATION].predi
 def registry_head(
     store: Store,
     images: Iterable[Digest],
-    environment: Environment,
+    ledger: Ledger,
     policy: Policy,
     roots: "Mapping[str, TrustedRoot]",
 ) -> Head | None:
-    """The highest entry of the environment's ledger that is attached to one of ``images``, None where none is.
+    """The highest entry of the environment on one of ``images`` that is not in ``ledger``, None where there is none.
 
     What does not verify, or is by somebody else, is nobody's word. NOTE: bundles are told by their annotation, as
     whoever could lie there could take the bundle away as well.
     """
+    here, known = policy.environment(ledger.environment), {entry.digest for entry in ledger.entries}
     found: list[Entry] = []
     for image in dict.fromkeys(images):
         for referrer in store.referrers(image):
             if referrer.annotations.get(PREDICATE_TYPE) in _ENTRIES:
-                found += _entries(store, referrer, environment, policy, roots)
+                found += _entries(store, referrer, known, here, policy, roots)
     highest = max(found, key=lambda entry: entry.predicate.sequence, default=None)
     return Head(sequence=highest.predicate.sequence, digest=highest.digest) if highest else None
 
 
 def _entries(
-    store: Store, referrer: Descriptor, environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]"
+    store: Store,
+    referrer: Descriptor,
+    known: Container[str],
+    environment: Environment,
+    policy: Policy,
+    roots: "Mapping[str, TrustedRoot]",
 ) -> list[Entry]:
     what = f"referrer {referrer.digest}"
     found = []
     for layer in read_descriptors(read_object(store.manifest(referrer.digest), what=what), "layers", what=what):
-        if layer.media_type != BUNDLE_MEDIA_TYPE:
+        if layer.media_type != BUNDLE_MEDIA_TYPE or layer.digest.hex in known:
             continue
         try:
             entry = read_entry(store.blob(layer.digest), environment, policy, roots)

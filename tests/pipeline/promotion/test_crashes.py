@@ -120,9 +120,7 @@ def test_a_rollback_stopped_before_or_after_any_change(ran, tmp_path, monkeypatc
         (promoting, "_verdict", "1.1"),
         (promoting, "copy", "1.1"),
         (LocalLedger, "write", "1.1"),
-        (recording, "remember_ledger", "1.1"),
         (recording, "attach", "1.2"),
-        (recording, "tagged_image", "1.2"),
         (recording, "_write_overlay", "1.2"),
     ],
 )

@@ -187,7 +187,7 @@ def test_a_folder_in_its_place_cannot_be_read(stored, read):
     assert error.value.code == "ledger.unreadable"
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise=st.binary(max_size=60), at=st.floats(0, 1))
 def test_bytes_written_over_a_ledger_are_noticed_or_change_nothing(stored, policy, lines, noise, at):
     content = b"".join(one + b"\n" for one in lines)
