@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,13 @@ class Built:
     known: str = ""
     """The image's digest where the clone itself does not know it."""
 
-    @property
+    @cached_property
     def job(self) -> Job:
         return dataclasses.replace(self.site.job, now=datetime.now(UTC))
+
+    def reread(self) -> None:
+        """The work tree was changed."""
+        del self.job
 
     @property
     def store(self) -> OciLayout:

@@ -102,6 +102,7 @@ def test_a_package_that_is_gone_stops_the_second_build_with_its_own_reason(built
     assert "download." in failed.value.message
 
 
+@pytest.mark.engine
 def test_what_the_composer_cannot_read_goes_to_the_engine_again(built, tmp_path, monkeypatch):
     """Without an engine it is the engine that is missing, not the Dockerfile that is wrong."""
     monkeypatch.setenv("DOCKER_HOST", NO_ENGINE["DOCKER_HOST"])
@@ -109,6 +110,7 @@ def test_what_the_composer_cannot_read_goes_to_the_engine_again(built, tmp_path,
     dockerfile = built.job.root / "service" / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text().replace("USER", 'RUN ["true"]\nUSER'))
     commit_all(built.job.root)
+    built.reread()
     definition = target.provenance.build_definition
     changed = definition.model_copy(update={"external_parameters": {"builder": "engine"}})
     context = target.provenance.context.model_copy(update={"source": built.job.source})

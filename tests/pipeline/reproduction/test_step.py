@@ -320,6 +320,7 @@ def test_two_provenances_that_disagree_are_not_chosen_between(built):
 
 def test_an_image_of_uncommitted_changes_is_refused(built):
     (built.job.root / "service" / "more.py").write_text("")
+    built.reread()
     attest_image(built.job, built.world.signer())
     with pytest.raises(Refused, match="built from uncommitted changes") as refused:
         built.reproduce()
@@ -332,6 +333,7 @@ def test_an_image_of_another_commit_is_rebuilt_from_that_commit(built):
     (built.job.root / "service" / "__main__.py").write_text("print('newer')\n")
     commit_all(built.job.root)
     (built.job.root / "service" / "__main__.py").write_text("print('being edited')\n")
+    built.reread()
     outcome = built.reproduce(digest)
     assert outcome.status is Status.PASSED
     assert [artifact.path for artifact in outcome.artifacts] == ["dist/reports/reproduction.txt"]
