@@ -24,7 +24,10 @@ from pipeline.advisories.severity import ORDER
 from pipeline.advisories.survey import Survey, survey
 from pipeline.debian import base_lock
 from pipeline.hash_locks import read_lock
-from pipeline.image.purls import debian_purl
+from pipeline.image.dockerfile import NAME, read
+from pipeline.image.foreign_base import Reference, read_reference
+from pipeline.image.foundation import LOCKED
+from pipeline.image.purls import debian_purl, oci_purl
 from pipeline.image.wheels import LOCK
 from pipeline.indexes import index_base
 from pipeline.model.context import Context
@@ -95,7 +98,7 @@ def with_dependencies(job: Job, audited: Outcome) -> Outcome:
 def audit(job: Job, asked: Sources, locked: Locked | None = None, context: Context | None = None) -> Outcome:
     """``run`` with its sources given, about what is locked here, or in another image: then of its ``context``."""
     begun = time.monotonic()
-    locked = locked or Locked(pins=read_pins(job), direct=direct_names(job), unfed=debian_purls(job))
+    locked = locked or Locked(pins=read_pins(job), direct=direct_names(job), unfed=base_purls(job))
     pins = locked.pins
     surveyed = survey(pins, asked.feeds, asked.fallback)
     records, details = read_records(asked.records, surveyed)
@@ -116,7 +119,7 @@ def audit(job: Job, asked: Sources, locked: Locked | None = None, context: Conte
     problems = [*_vulnerable(findings), *_unaudited(surveyed.unaudited), *_left_out(surveyed, findings)]
     return Outcome(
         status=Status.WARNED if problems or locked.unfed else Status.PASSED,
-        finding=_line(pins, surveyed, findings, len(locked.unfed)),
+        finding=_line(pins, surveyed, findings, locked.unfed),
         evidence=[Evidence(kind=Kind.VULNERABILITIES, predicate=dump(document))],
         problems=problems,
         data={"audited": len(surveyed.audited), "locked": len(pins), "vulnerabilities": len(_live(findings))},
@@ -134,12 +137,26 @@ def direct_names(job: Job) -> frozenset[str]:
     return frozenset(canonicalize_name(name) for name in re.findall(r"(?m)^\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text))
 
 
-def debian_purls(job: Job) -> list[str]:
-    """The base's packages, which none of the feeds speaks of."""
+def base_purls(job: Job) -> list[str]:
+    """What the service stands on, which none of the feeds speaks of: the locked packages, or a foreign image."""
+    foreign = _foreign_base(job)
+    if foreign is not None:
+        return [oci_purl(foreign)]
     lock = base_lock.load(job.root)
     architectures = {platform.removeprefix("linux/") for platform in job.settings.image.platforms}
     every = (package for name, found in lock.packages.items() if name in architectures for package in found)
     return sorted({debian_purl(package, suite=lock.suite) for package in every})
+
+
+def _foreign_base(job: Job) -> Reference | None:
+    """What the Dockerfile's FROM comes to; None for the locked base, and where the image step has to complain."""
+    dockerfile = job.root / job.settings.app.directory / NAME
+    named = {"BASE_IMAGE": job.settings.base.image} if job.settings.base.image else {}
+    if not dockerfile.is_file():
+        return None
+    text = dockerfile.read_text(encoding="utf-8", errors="replace")
+    recipe = read(text, named, otherwise={"BASE_IMAGE": LOCKED}, engine=job.settings.image.builder == "engine")
+    return None if recipe.base == LOCKED else read_reference(recipe.base)
 
 
 def read_records(server: Osv, surveyed: Survey) -> tuple[dict[str, Record], Answer | None]:
@@ -202,7 +219,7 @@ def _ending(items: Sequence[Finding]) -> str:
     return "y" if len(items) == 1 else "ies"
 
 
-def _line(pins: Sequence[Pin], surveyed: Survey, findings: Sequence[Finding], debian: int) -> str:
+def _line(pins: Sequence[Pin], surveyed: Survey, findings: Sequence[Finding], unfed: Sequence[str]) -> str:
     live = _live(findings)
     graves = Counter(finding.severity for finding in live)
     kinds = ", ".join(f"{graves[name]} {name}" for name in (*reversed(ORDER), "unknown") if graves[name])
@@ -213,6 +230,8 @@ def _line(pins: Sequence[Pin], surveyed: Survey, findings: Sequence[Finding], de
         words.append(f"{len(withdrawn)} withdrawn advisor{_ending(withdrawn)} ignored")
     if surveyed.unaudited:
         words.append(f"could not evaluate {', '.join(map(str, surveyed.unaudited))}")
-    if debian:
-        words.append(f"{debian} Debian packages not audited ({NO_DEBIAN_FEED})")
+    if any(purl.startswith("pkg:oci/") for purl in unfed):
+        words.append(f"foreign base not audited ({NO_DEBIAN_FEED})")
+    elif unfed:
+        words.append(f"{len(unfed)} Debian packages not audited ({NO_DEBIAN_FEED})")
     return "; ".join(words)

@@ -1,6 +1,7 @@
 """A whole release: the main job with an engine and a registry, its evidence read by a program that is not ours."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -53,6 +54,19 @@ def predicate_types(bundles):
 def test_the_image_ran_hardened_on_the_engine(released, bundles):
     assert "hardened, on docker" in released[1]
     assert "smoke-linux-amd64.sigstore.json" in [path.name for path in bundles]
+
+
+def test_the_smoke_evidence_names_every_request_of_the_services_own_and_the_log(clone, released, bundles):
+    (path,) = [path for path in bundles if path.name == "smoke-linux-amd64.sigstore.json"]
+    payload = base64.b64decode(json.loads(path.read_bytes())["dsseEnvelope"]["payload"])
+    predicate = json.loads(payload)["predicate"]
+    declared = re.findall(r'(?m)^\[\[smoke\]\]\nname = "([^"]+)"', (clone.root / "pipeline.toml").read_text())
+    assert [name for name in predicate["passedTests"] if name.startswith("request ")] == [
+        f"request {name}" for name in declared
+    ]
+    log = (clone.root / "dist" / "reports" / "smoke.log").read_bytes()
+    assert predicate["gatehouse_measures"]["log_sha256"] == hashlib.sha256(log).hexdigest()
+    assert {"runs-hardened", "ends-cleanly-on-sigterm"} < set(predicate["passedTests"])
 
 
 def test_cosign_accepts_every_kind_of_evidence_on_the_real_image(clone, released, repository, bundles, tmp_path):

@@ -12,7 +12,7 @@ from pipeline.advisories.survey import NO_CANARY
 from pipeline.model.errors import Refused
 from pipeline.model.outcome import Status
 from pipeline.model.predicates import Vulnerabilities, parse_predicate
-from pipeline.steps.audit import Sources, audit, sources
+from pipeline.steps.audit import Sources, audit, base_purls, sources
 from tests.support.jobs import SETTINGS, make_job
 from tests.support.loopback import Reply, loopback
 from tests.support.osv import OsvServer, advisory
@@ -65,6 +65,23 @@ def test_a_lock_without_vulnerabilities_is_audited_whole_and_the_debian_packages
     assert all(purl.startswith("pkg:deb/debian/") for purl in coverage.unaudited)
     assert coverage.canary
     assert outcome.problems == []
+
+
+FOREIGN = "registry.example/python@sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "image", "first"),
+    [
+        ("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER 1\n", "", "pkg:deb/debian/python3.13-minimal@"),
+        ("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER 1\n", FOREIGN, "pkg:oci/python@sha256%3Aaaa"),
+        (f"ARG BASE_IMAGE={FOREIGN}\nFROM ${{BASE_IMAGE}}\nUSER 1\n", "", "pkg:oci/python@sha256%3Aaaa"),
+    ],
+)
+def test_nobody_is_asked_about_what_the_service_stands_on_and_that_is_what_is_named(tmp_path, dockerfile, image, first):
+    files = {"service/Dockerfile": dockerfile, "pipeline.toml": f'{SETTINGS}[base]\nimage = "{image}"\n'}
+    found = base_purls(make_job(tmp_path, {**files, **locks(LOCK, "tornado")}))
+    assert found[0].startswith(first)
 
 
 @pytest.fixture(scope="module")
