@@ -118,15 +118,10 @@ def copied(context: Context, copies: Sequence[Copy], made: Sequence[Made] = ()) 
     (``dockerfile.outside-context``, ``dockerfile.no-source``).
     """
     tree: dict[str, Entry] = {}
-    for step in sorted([*copies, *made], key=lambda step: step.line):
-        if isinstance(step, Made):
-            found, owner = {step.path.strip("/"): folder()} if step.path != "/" else {}, 0
-        else:
-            found, owner = (
-                {path: entry for one in step.sources for path, entry in _copy_one(context, step, one).items()},
-                step.owner,
-            )
-        for path, entry in found.items():
+    steps: list[Copy | Made] = [*copies, *made]
+    for step in sorted(steps, key=lambda step: step.line):
+        owner = 0 if isinstance(step, Made) else step.owner
+        for path, entry in _brought(context, step).items():
             for parent in PurePosixPath(path).parents[:-1]:
                 tree.setdefault(str(parent), folder(owner=owner))
             if entry.kind is Kind.FOLDER:
@@ -134,6 +129,12 @@ def copied(context: Context, copies: Sequence[Copy], made: Sequence[Made] = ()) 
             else:
                 tree[path] = Entry(entry.kind, entry.mode, entry.content, entry.target, owner)
     return tree
+
+
+def _brought(context: Context, step: Copy | Made) -> dict[str, Entry]:
+    if isinstance(step, Made):
+        return {step.path.strip("/"): folder()} if step.path != "/" else {}
+    return {path: entry for source in step.sources for path, entry in _copy_one(context, step, source).items()}
 
 
 def _copy_one(context: Context, copy: Copy, source: str) -> dict[str, Entry]:

@@ -64,7 +64,7 @@ def _untold(document: dict[str, Any]) -> str:
 
 
 def _of_platform(index: dict[str, Any], reference: Reference, platform: str) -> Digest:
-    found = {}
+    found: dict[str, Digest] = {}
     for value, entry in zip(index["manifests"], read_descriptors(index, "manifests", what=str(reference)), strict=True):
         told = value.get("platform") or {}
         if entry.media_type not in INDEXES and isinstance(told, dict):

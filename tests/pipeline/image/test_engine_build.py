@@ -4,7 +4,8 @@ import re
 import signal
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ from pipeline.runtime.engines import Engine, connect
 from pipeline.settings import load
 from pipeline.source import read_source
 from tests.support import engines
-from tests.support.composing import DOCKERFILE, site
+from tests.support.composing import DOCKERFILE, Site, site
 from tests.support.tiny_service import make_rootfs, pack_rootfs
 
 NOWHERE = Engine("unix:///nowhere/engine.sock", "docker", "20.10", "linux/amd64")
@@ -61,17 +62,20 @@ def here(tmp_path):
         yield made
 
 
+@dataclass(frozen=True)
+class Build:
+    here: Site
+    archive: Path
+
+    def __call__(self, engine, *, buildx=None, **changed):
+        root = self.here.root
+        shop = Workshop(root=root, cache=self.archive.parent / "cache", pip=self.here.pip, **changed)
+        return build_with_engine(shop, load(root), read_source(root), self.archive, engine, buildx=buildx)
+
+
 @pytest.fixture
 def build(here, tmp_path):
-    """Builds on an engine; ``build.archive`` is where."""
-
-    def run(engine, *, buildx=None, **changed):
-        shop = Workshop(root=here.root, cache=tmp_path / "cache", pip=here.pip, **changed)
-        settings = load(here.root)
-        return build_with_engine(shop, settings, read_source(here.root), run.archive, engine, buildx=buildx)
-
-    run.archive = tmp_path / "engine.tar"  # type: ignore[attr-defined]
-    return run
+    return Build(here, tmp_path / "engine.tar")
 
 
 def dockerfile(here, text):
@@ -321,7 +325,7 @@ class TestEnginesInTrouble:
             found = client.images.list(filters={"label": f"{LABEL}={mark}"})
             assert bool(found) is stays
             for image in found:
-                client.images.remove(image.id, force=True)
+                client.images.remove(str(image.id), force=True)
         client.close()
 
     def test_an_engine_that_dies_midway(self, here, build, python, tmp_path_factory):
