@@ -28,8 +28,8 @@ _KEPT = (
 )
 #: Another time zone, 5:45 h ahead, and another locale than the first build had.
 _UNUSUAL = {"TZ": "Asia/Kathmandu", "LANG": "C", "LC_ALL": "C"}
-#: Refusals that speak of the builder and not of the image: another one may be able to.
-_BEYOND_THE_COMPOSER = ("dockerfile.needs-engine", "dockerfile.foreign-base")
+#: The refusal that speaks of the builder and not of the image: an engine can do it.
+_NEEDS_ENGINE = "dockerfile.needs-engine"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ def build_again(job: Job, target: Target, folder: Path, *, environment: Mapping[
         problem = outcome.problems[0] if outcome.problems else None
         if outcome.status in (Status.PASSED, Status.WARNED):
             return _read(place / "clone", outcome)
-        if name == builders[-1] or problem is None or problem.code not in _BEYOND_THE_COMPOSER:
+        if name == builders[-1] or problem is None or problem.code != _NEEDS_ENGINE:
             break
     got, fix = (f"{problem.code}: {problem.message}", problem.fix) if problem else (outcome.finding, "run it again")
     raise CannotEvaluate(

@@ -174,7 +174,11 @@ def predicate(result: Reproduction, provenance: Provenance, *, machine: bool) ->
 
 
 def _shared(provenance: Provenance, shared: list[str]) -> Iterator[Descriptor]:
-    materials = [str(one.uri) for one in provenance.build_definition.resolved_dependencies]
+    dependencies = provenance.build_definition.resolved_dependencies
+    materials = [str(one.uri) for one in dependencies]
+    for one in dependencies:
+        if str(one.uri).startswith("pkg:oci/"):
+            yield Descriptor(name="shared: base image", uri=one.uri, digest=one.digest)
     for lock, name in SHARED_LOCKS.items():
         if digest := provenance.context.locks.get(lock):
             count = sum(1 for uri in materials if uri.startswith(_PURLS[name]))

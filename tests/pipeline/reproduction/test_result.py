@@ -102,3 +102,9 @@ def test_only_another_version_of_the_same_builder_proves_nothing_by_differing(sa
     assert not result.passed
     assert result.conclusive is conclusive
     assert replace(result, differences={"files": ()}).conclusive
+
+
+def test_a_base_that_is_an_image_is_shared_by_its_digest():
+    base = {"uri": "pkg:oci/python@sha256%3A00?repository_url=registry.example/python", "digest": {"sha256": "0" * 64}}
+    said = predicate(RESULT, provenance(resolvedDependencies=[base]), machine=False)
+    assert said["configuration"][1] == {"name": "shared: base image", **base}
