@@ -71,13 +71,13 @@ def state_of(ran, target):
     return running.version, tag, overlay.rpartition("digest: ")[2].strip()
 
 
-def _everywhere(ran, tmp_path, monkeypatch, act, expected):
+def _everywhere(begun, tmp_path, monkeypatch, act, expected):
     """Stop before and after every change; the state is one of two, and the next run completes. The number of stops."""
     due = stops = 0
     while True:
         due += 1
         for after in (False, True):
-            ran = copied(ran, tmp_path / f"{due}-{after}")
+            ran = copied(begun, tmp_path / f"{due}-{after}")
             target = ran.target
             before = state_of(ran, target)
             crashing = stopped(monkeypatch, lambda ran=ran, target=target: act(ran, target), due, after=after)
@@ -91,7 +91,7 @@ def _everywhere(ran, tmp_path, monkeypatch, act, expected):
                 assert said == before[1] or (version == expected and said == ran.images[expected]), crashing.seen
             act(ran, target)
             assert state_of(ran, target) == (expected, ran.images[expected], ran.images[expected]), crashing.seen
-            assert ran.ran().count(expected) == ran.ran().count(expected) + 1, crashing.seen
+            assert ran.ran().count(expected) == begun.ran().count(expected) + 1, crashing.seen
             assert not ran.promote(expected, repository=lambda _, target=target: target).written
 
 

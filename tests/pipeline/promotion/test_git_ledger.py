@@ -127,6 +127,7 @@ def test_a_remote_that_takes_no_push_is_not_taken_for_a_race(ledgers, remote):
 
 def test_a_push_whose_answer_was_lost_was_taken(ledgers, remote, monkeypatch):
     one, _ = ledgers
+
     def lossy(root, *arguments, **options):
         done = git(root, *arguments, **options)
         return type(done)(128, b"", b"connection reset") if arguments[0] == "push" else done
