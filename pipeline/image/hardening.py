@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +57,11 @@ def examine(archive: Archive, platform: str, search: Search) -> Examination:
     layers = archive.layer_trees(platform)
     tree = merge(layers)
     inventory = read_inventory(tree)
-    secrets = search(texts(layers, tree, inventory, configuration))
-    found = [
-        *_user_flaws(str(config.get("User") or "")),
-        *flaws(tree),
-        *_secret_flaws(secrets),
-    ]
+    with ThreadPoolExecutor(1) as pool:  # the search waits for another program
+        searched = pool.submit(search, texts(layers, tree, inventory, configuration))
+        found = [*_user_flaws(str(config.get("User") or "")), *flaws(tree)]
+        secrets = searched.result()
+    found += _secret_flaws(secrets)
     sizes = {
         "compressed_bytes": sum(layer["size"] for layer in archive.manifest(platform)["layers"]),
         "size_bytes": sum(len(entry.content) for layer in layers for entry in layer.values()),

@@ -5,6 +5,7 @@ Sources: deb822(5) and dpkg's records (``status.d`` of distroless images, ``stat
 """
 
 import base64
+import contextlib
 import csv
 import email.parser
 import email.policy
@@ -208,13 +209,15 @@ def _md5(content: bytes) -> str:
 
 def _recorded(tree: Tree, folder: str) -> Iterator[str]:
     yield f"{folder}/RECORD"
-    for row in csv.reader(io.StringIO(_text(tree, f"{folder}/RECORD"))):
-        path = posixpath.normpath(f"{posixpath.dirname(folder)}/{row[0]}") if row else ""
-        entry = tree.get(path)
-        if entry is not None and len(row) > 1:
-            digest = base64.urlsafe_b64encode(hashlib.sha256(entry.content).digest()).rstrip(b"=").decode()
-            if row[1] == f"sha256={digest}":
-                yield path
+    # What is no list names nothing, so that it vouches for nothing either.
+    with contextlib.suppress(csv.Error):
+        for row in csv.reader(io.StringIO(_text(tree, f"{folder}/RECORD"))):
+            path = posixpath.normpath(f"{posixpath.dirname(folder)}/{row[0]}") if row else ""
+            entry = tree.get(path)
+            if entry is not None and len(row) > 1:
+                digest = base64.urlsafe_b64encode(hashlib.sha256(entry.content).digest()).rstrip(b"=").decode()
+                if row[1] == f"sha256={digest}":
+                    yield path
 
 
 def _source_of(path: str) -> str:

@@ -97,12 +97,22 @@ def tools(tree: Tree) -> Iterator[Flaw]:
 
 def missing_libraries(tree: Tree) -> Iterator[Flaw]:
     """ELF files whose DT_NEEDED is neither in a library folder nor on their own run path (ld.so(8))."""
+    everywhere = (*_LIBRARY_FOLDERS, *_cached_folders(tree))
     for path, entry in tree.items():
         if entry.kind is Kind.FILE and entry.content.startswith(b"\x7fELF"):
             needed, folders = _dynamic(entry.content, posixpath.dirname(path))
             for library in needed:
-                if not any(resolve(tree, f"{folder}/{library}") for folder in (*folders, *_LIBRARY_FOLDERS)):
+                if not any(resolve(tree, f"{folder}/{library}") for folder in (*folders, *everywhere)):
                     yield Flaw("image.missing-library", path, f"needs {library}")
+
+
+def _cached_folders(tree: Tree) -> list[str]:
+    """The folders of ld.so.conf(5), which count where a cache was made from them: the locked base has none."""
+    if "etc/ld.so.cache" not in tree:
+        return []
+    files = [path for path in tree if path.startswith("etc/ld.so.conf.d/") and path.endswith(".conf")]
+    lines = [line.strip() for path in files for line in tree[path].content.decode("utf-8", "replace").splitlines()]
+    return [line.strip("/") for line in lines if line.startswith("/")]
 
 
 def _dynamic(content: bytes, origin: str) -> tuple[list[str], list[str]]:

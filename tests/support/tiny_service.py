@@ -20,6 +20,17 @@ if mode == "crash":
     raise SystemExit("cannot start: no database")
 if mode == "orphan" and not os.fork():
     time.sleep(600)
+if mode == "many":
+    children = 0
+    try:
+        while children < 1000:
+            if not os.fork():
+                time.sleep(600)
+            children += 1
+    except OSError as error:
+        print("children", children, error.strerror, flush=True)
+if mode == "greedy":
+    print("took", len(b"x" * (700 << 20)), flush=True)
 
 
 def facts():

@@ -1,8 +1,11 @@
 """What is installed, as an image's own files say it."""
 
+import contextlib
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.image.inventory import accounted_for, read_inventory
 from pipeline.image.layer import file, link
@@ -122,3 +125,25 @@ def test_what_lists_name_by_their_digest_is_accounted_for_and_its_byte_code_too(
         f"{SITE}/__pycache__/unlisted.cpython-313.pyc",
         "app/main.py",
     }
+
+
+PLACES = (
+    "var/lib/dpkg/status",
+    "var/lib/dpkg/status.d/x",
+    "var/lib/dpkg/status.d/x.md5sums",
+    f"{SITE}/thing-1.dist-info/METADATA",
+    f"{SITE}/thing-1.dist-info/RECORD",
+    "etc/os-release",
+)
+
+
+@given(st.dictionaries(st.sampled_from(PLACES), st.binary(max_size=80) | st.text(max_size=80).map(str.encode)))
+def test_no_bytes_crash_the_reader(contents):
+    tree = {path: file(content) for path, content in contents.items()}
+    with contextlib.suppress(CannotEvaluate):
+        accounted_for(tree, read_inventory(tree))
+
+
+def test_a_damaged_list_vouches_for_nothing():
+    tree = {**dist(f"{SITE}/thing-1.dist-info"), f"{SITE}/thing-1.dist-info/RECORD": file(b"a\0b,\r,\n")}
+    assert f"{SITE}/thing-1.dist-info/METADATA" not in accounted_for(tree, read_inventory(tree))

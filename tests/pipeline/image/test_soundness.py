@@ -86,6 +86,17 @@ class TestTheElfClosure:
         tree = with_folders({"usr/bin/python": file(python), "app/libc.so.6": file(b"")})
         assert "needs libc.so.6" in [flaw.detail for flaw in flaws(tree)]
 
+    def test_a_folder_of_the_cache_counts_where_there_is_a_cache(self, python):
+        tree = with_folders(
+            {
+                "usr/bin/python": file(python),
+                "opt/lib/libc.so.6": file(b""),
+                "etc/ld.so.conf.d/opt.conf": file(b"# ours\n/opt/lib\n"),
+            }
+        )
+        assert "needs libc.so.6" in [flaw.detail for flaw in flaws(tree)]
+        assert "needs libc.so.6" not in [flaw.detail for flaw in flaws({**tree, "etc/ld.so.cache": file(b"")})]
+
     def test_a_damaged_program_is_a_flaw(self):
         assert codes({"app/x": file(b"\x7fELF rubbish")}) == [("image.missing-library", "app/x")]
 

@@ -1,5 +1,6 @@
 """The smoke step: evidence from an engine only, a warning from namespaces, and never a pass for a broken service."""
 
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -339,6 +340,19 @@ class TestOnARealEngine:
         outcome = smoke.smoke(job, engine_environment)
         assert outcome.status is Status.FAILED
         assert outcome.evidence[0].predicate["failedTests"] == [check]
+
+    def test_its_processes_are_bounded(self, job, archives, engine, engine_environment):
+        record_image(job, *archives("many"))
+        assert smoke.smoke(job, engine_environment).status is Status.PASSED
+        log = (job.dist / "reports" / "smoke.log").read_text()
+        children = int(re.search(r"children (\d+) Resource temporarily unavailable", log)[1])  # type: ignore[index]
+        assert 50 < children < containers.HARDENING["pids_limit"]
+
+    def test_its_memory_is_bounded(self, job, archives, engine, engine_environment):
+        record_image(job, *archives("greedy"))
+        outcome = smoke.smoke(job, engine_environment)
+        assert outcome.evidence[0].predicate["failedTests"] == ["becomes-healthy"]
+        assert "took" not in (job.dist / "reports" / "smoke.log").read_text()
 
     @pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
     def test_a_signal_leaves_nothing(self, made, engine, engine_environment, monkeypatch, number, raised):
