@@ -8,8 +8,7 @@ from pipeline.model.predicates import context_of, parse_predicate
 from pipeline.promotion.auditing import contents_of, todays_findings
 from pipeline.promotion.recording import Gate
 from pipeline.promotion.rolling_back import Today
-from pipeline.reproduction.attaching import attach_result
-from pipeline.steps.attest import Subject
+from pipeline.steps.attaching import Subject, attach_listed
 from pipeline.steps.audit import Sources, audit, sources
 from pipeline.steps.job import Job
 from pipeline.store.interface import Descriptor
@@ -32,7 +31,7 @@ def today_of(job: Job, asked: Sources | None = None, *, sign: bool | None = None
         if signer.instance == "local" if sign is None else sign:
             own = context_of(parse_predicate(made.kind, made.predicate)) or context
             subject = Subject(name=gate.name, image=image, platforms=dict(facts.platforms))
-            attach_result(job, gate.store, signer, subject, made, own)
+            attach_listed(job, gate.store, signer, subject, [made], absent=None, context=own)
         identity = Identity(issuer=signer.issuer, san=signer.identity)
         return todays_findings(made, facts, identity, gate.policy, here, gate.now)
 

@@ -16,13 +16,13 @@ from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
-from pipeline.reproduction.attaching import attach_result
 from pipeline.reproduction.rebuilding import Rebuilt, build_again
 from pipeline.reproduction.result import Reproduction, another_machine, compare, context_of, predicate, shared_inputs
 from pipeline.reproduction.target import Target, built_here, find_target, read_reference
 from pipeline.signing.opening import open_signer
 from pipeline.signing.signer import Signer
-from pipeline.steps.attest import Subject, write_bundles
+from pipeline.steps.attaching import Subject, attach_listed
+from pipeline.steps.attest import write_bundles
 from pipeline.steps.job import Job
 from pipeline.store.opening import open_store
 from pipeline.store.transfer import pull_archive
@@ -70,8 +70,9 @@ def reproduce(job: Job, signing: OpenSigner, build: BuildAgain) -> Outcome:
             kind=Kind.REPRODUCTION, predicate=predicate(result, second.provenance, machine=same_machine)
         )
         subject = Subject(name=settings.app.name, image=target.image, platforms=dict(target.facts.platforms))
-        pieces = attach_result(job, store, signer, subject, evidence, context_of(second.provenance))
-    bundles = write_bundles(job, pieces, subject) if digest == own else []
+        context = context_of(second.provenance)
+        done = attach_listed(job, store, signer, subject, [evidence], absent=None, context=context)
+    bundles = write_bundles(job, done.own, subject) if digest == own else []
     return _outcome(digest, result, shared_inputs(result, machine=same_machine), [written, *bundles])
 
 

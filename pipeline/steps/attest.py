@@ -5,45 +5,25 @@ signed too: they are evidence, and the gate's to judge.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 
 from pipeline import __version__
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate, Refused
-from pipeline.model.kinds import LISTED, SHAPES, Kind
+from pipeline.model.kinds import LISTED, Kind
 from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
-from pipeline.model.predicates import dump
-from pipeline.model.statement import make_statement, parse_statement
 from pipeline.signing.opening import open_signer
 from pipeline.signing.signer import Signer
-from pipeline.steps.attached import Own, find_equal, read_own
+from pipeline.steps.attached import Own
+from pipeline.steps.attaching import Subject, attach_listed
 from pipeline.steps.collected import collect
-from pipeline.steps.evidence_list import make_list, newest_list, piece_name
+from pipeline.steps.evidence_list import newest_list, piece_name
 from pipeline.steps.job import Job
-from pipeline.store.interface import Descriptor, Store
+from pipeline.store.interface import Store
 from pipeline.store.opening import open_store
-from pipeline.store.referrers import WARN_AT, attach, attached_bundles, ensure_listed
+from pipeline.store.referrers import WARN_AT
 from pipeline.store.transfer import push_archive
 
 _SUFFIX = ".sigstore.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
-    """The image in its store. ``platforms``: ``linux/amd64`` to the manifest (a single manifest's own digest)."""
-
-    name: str
-    image: Descriptor
-    platforms: dict[str, Digest]
-
-    def statement(self, evidence: Evidence) -> bytes:
-        """Names the image, and the platform's manifest where the evidence speaks of one of several."""
-        subjects = [(self.name, self.image.digest)]
-        manifest = self.platforms.get(evidence.platform or "")
-        if manifest is not None and manifest != self.image.digest:
-            subjects.append((f"{self.name} {evidence.platform}", manifest))
-        return make_statement(subjects, SHAPES[evidence.kind].predicate_type, evidence.predicate)
 
 
 def run(job: Job) -> Outcome:
@@ -59,29 +39,18 @@ def attest(job: Job, store: Store, signer: Signer) -> Outcome:
     subject = push_image(job, store)
     collected = collect(job, subject.platforms)
     evidence = [Evidence(kind=Kind.SIGNATURE, predicate={}), *collected.evidence]
-    own = read_own(attached_bundles(store, subject.image.digest), subject.image.digest, signer)
-    kept = 0
-    for one in evidence:
-        statement = subject.statement(one)
-        if find_equal(own, parse_statement(statement), job.now):
-            kept += 1
-        else:
-            job.say(f"signing {piece_name(one.kind, one.platform)}")
-            own.append(sign(store, signer, subject, statement, job.now))
-    listed = make_list(
-        own,
-        collected.absent,
-        platforms=subject.platforms,
-        attester=signer.identity,
+    done = attach_listed(
+        job,
+        store,
+        signer,
+        subject,
+        evidence,
+        absent=collected.absent,
         context=job.context("gatehouse", __version__),
-        now=job.now,
     )
-    if listed is not None:
-        document = Evidence(kind=Kind.EVIDENCE_LIST, predicate=dump(listed))
-        own.append(sign(store, signer, subject, subject.statement(document), job.now))
-    referrers = ensure_listed(store, subject.image.digest, [one.manifest for one in own])
+    own, kept = done.own, done.kept
     artifacts = [*write_bundles(job, own, subject), _write_root(job, signer)]
-    return _outcome(job, store, subject, own, artifacts, total=len(evidence), kept=kept, referrers=len(referrers))
+    return _outcome(job, store, subject, own, artifacts, total=len(evidence), kept=kept, referrers=done.referrers)
 
 
 def push_image(job: Job, store: Store) -> Subject:
@@ -106,21 +75,6 @@ def push_image(job: Job, store: Store) -> Subject:
         )
     platforms = {name: Digest.parse(digest) for name, digest in data["platforms"].items()}
     return Subject(name=job.settings.app.name, image=image, platforms=platforms)
-
-
-def sign(store: Store, signer: Signer, subject: Subject, statement: bytes, now: datetime) -> Own:
-    """Sign ``statement`` and attach it; raises CannotEvaluate (``attest.kind``, ``signing.*``, ``store.*``)."""
-    bundle = signer.sign(statement)
-    referrer = attach(store, subject.image, bundle, now)
-    parsed = parse_statement(statement)
-    kind = parsed.kind
-    if kind is None:
-        raise CannotEvaluate(
-            "attest.kind",
-            f"statement: not of a known kind (got {parsed.predicate_type}, expected one of the design's)",
-            fix="run the steps again with `scripts/pipeline --fresh`",
-        )
-    return Own(statement=parsed, kind=kind, bundle=bundle, manifest=referrer.digest)
 
 
 def write_bundles(job: Job, own: Iterable[Own], subject: Subject) -> list[Artifact]:
