@@ -19,25 +19,37 @@ def here(tmp_path):
         yield made
 
 
-def test_it_leaves_the_archive_and_says_what_it_holds(here):
-    outcome = image.run(here.job)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A site that nobody changes, and what the step said of it."""
+    with site(tmp_path_factory.mktemp("built")) as made:
+        yield made, image.run(made.job)
+
+
+@pytest.fixture(scope="module")
+def outcome(built):
+    return built[1]
+
+
+def test_it_leaves_the_archive_and_says_what_it_holds(built):
+    there, outcome = built
     assert outcome.status is Status.PASSED
     assert outcome.data["archive"] == "dist/image.tar"
-    archive = Archive(here.root / "dist" / "image.tar")
+    archive = Archive(there.root / "dist" / "image.tar")
     assert outcome.data["digest"] == archive.digest
     assert outcome.data["platforms"] == archive.platforms
     assert [artifact.path for artifact in outcome.artifacts] == ["dist/image.tar"]
     assert outcome.finding.startswith(f"{archive.digest} for linux/amd64, 0.0 MB")
 
 
-def test_its_data_lists_what_an_sbom_needs(here):
-    data = image.run(here.job).data
+def test_its_data_lists_what_went_in(outcome):
+    data = outcome.data
     assert [package["name"] for package in data["packages"]["linux/amd64"]] == ["python3.13-minimal", "tzdata"]
     assert [wheel["name"] for wheel in data["wheels"]["linux/amd64"]] == ["thing"]
 
 
-def test_its_evidence_is_provenance_and_hardening_that_parse(here):
-    provenance, hardening = image.run(here.job).evidence
+def test_its_evidence_is_provenance_and_hardening_that_parse(outcome):
+    provenance, hardening = outcome.evidence
     assert (provenance.kind, provenance.platform) == (Kind.PROVENANCE, None)
     assert (hardening.kind, hardening.platform) == (Kind.HARDENING, "linux/amd64")
     assert isinstance(parse_predicate(provenance.kind, provenance.predicate), Provenance)
@@ -59,12 +71,12 @@ def test_what_no_build_needed_for_long_goes_once_a_build_succeeds(here):
     assert not superseded.exists()
 
 
-def test_two_runs_say_the_same(here):
-    assert image.run(here.job) == image.run(here.job)
+def test_two_runs_say_the_same(built):
+    there, outcome = built
+    assert image.run(there.job) == outcome
 
 
-def test_the_outcome_survives_its_record(here):
-    outcome = image.run(here.job)
+def test_the_outcome_survives_its_record(outcome):
     assert Outcome.model_validate_json(outcome.model_dump_json()) == outcome
 
 
