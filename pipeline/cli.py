@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.commands import (
+    backtest,
     export,
     forecast,
     grant,
@@ -41,6 +42,7 @@ COMMANDS = (
     reaudit,
     ledger,
     forecast,
+    backtest,
 )
 _EXIT_CODES = "exit codes: 0 allowed, 1 refused, 2 arguments or pipeline.toml, 3 could not evaluate"
 

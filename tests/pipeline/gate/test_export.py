@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.gate.evidence import ImageFacts
 from pipeline.gate.export import Written, write_export
 from pipeline.gate.exported import Own, open_offline
 from pipeline.gate.policy import policy_digest
@@ -48,10 +49,15 @@ def judged(file, own, state, image, environment="development"):
         return verify_offline(offline, str(image), environment, datetime.now(UTC), state)[1]
 
 
+def contents(file: Path) -> dict[str, bytes]:
+    with tarfile.open(file) as tar:
+        opened = {member.name: tar.extractfile(member) for member in tar}
+        return {name: content.read() for name, content in opened.items() if content is not None}
+
+
 def changed(source: Path, target: Path, change):
     """The same file with the members that ``change`` returns instead."""
-    with tarfile.open(source) as tar:
-        members = {member.name: tar.extractfile(member).read() for member in tar}
+    members = contents(source)
     with tarfile.open(target, "w") as tar:
         for name, content in change(members).items():
             member = tarfile.TarInfo(name)
@@ -74,10 +80,11 @@ def test_exporting_again_gives_the_same_bytes(stored, exported, tmp_path):
 
 
 def test_it_is_an_oci_layout_with_the_image_under_a_tag(exported, stored):
+    members = contents(exported.path)
+    index = json.loads(members["index.json"])
+    assert json.loads(members["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     with tarfile.open(exported.path) as tar:
-        index = json.load(tar.extractfile("index.json"))
-        assert json.load(tar.extractfile("oci-layout")) == {"imageLayoutVersion": "1.0.0"}
-        assert {member.mtime for member in tar} == {0}
+        assert {(member.mtime, member.uid, member.mode, member.uname) for member in tar} == {(0, 0, 0o644, "")}
     assert index["manifests"][0]["digest"] == str(stored.image.digest)
     assert index["manifests"][0]["annotations"] == {"org.opencontainers.image.ref.name": "image"}
     assert len(index["manifests"]) == 1 + exported.referrers
@@ -174,7 +181,7 @@ def test_an_older_export_of_the_same_image_is_noticed(exported, own, stored, tmp
 
 
 def facts(stored):
-    return release.ImageFacts(digest=stored.image.digest, platforms={release.PLATFORM: stored.image.digest})
+    return ImageFacts(digest=stored.image.digest, platforms={release.PLATFORM: stored.image.digest})
 
 
 def test_a_damaged_layer_is_refused(exported, own, stored, tmp_path):
