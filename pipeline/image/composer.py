@@ -10,7 +10,7 @@ from pipeline.debian.packages import Package
 from pipeline.git import take_snapshot
 from pipeline.hash_locks import read_lock
 from pipeline.image.archive import PlatformImage, Written, write_archive
-from pipeline.image.context import IGNORE, copied, ignore, read_context
+from pipeline.image.context import IGNORE, copied, ignore, own_folders, read_context
 from pipeline.image.dockerfile import NAME, Recipe, read
 from pipeline.image.foreign_base import Reference, read_reference
 from pipeline.image.foundation import LOCKED, Foundation, lay
@@ -51,6 +51,11 @@ class Plan:
         """The entries that COPY and WORKDIR bring."""
         return copied(self.context, self.recipe.copies, self.recipe.made)
 
+    @property
+    def own_folders(self) -> frozenset[str]:
+        """Those of the application that COPY lines bring with what is in them."""
+        return own_folders(self.context, self.recipe.copies)
+
 
 def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -> Composed:
     """Build ``archive`` for every platform of the settings.
@@ -64,7 +69,7 @@ def compose(shop: Workshop, settings: Settings, source: Source, archive: Path) -
     foundations = [
         lay(shop, settings, plan.recipe.base, platform, locked) for platform in sorted(settings.image.platforms)
     ]
-    tops = [pack(foundation.carrying(app), time=source.committed) for foundation in foundations]
+    tops = [pack(foundation.carrying(app, plan.own_folders), time=source.committed) for foundation in foundations]
     return finish(shop, settings, source, plan.recipe, list(zip(foundations, tops, strict=True)), archive)
 
 

@@ -115,20 +115,53 @@ def copied(context: Context, copies: Sequence[Copy], made: Sequence[Made] = ()) 
     """The entries that COPY and WORKDIR put into the image, by path without leading slash.
 
     Folders that a COPY makes on the way are its owner's, as with BuildKit. Raises Refused
-    (``dockerfile.outside-context``, ``dockerfile.no-source``).
+    (``dockerfile.outside-context``, ``dockerfile.no-source``, ``dockerfile.in-the-way``).
     """
     tree: dict[str, Entry] = {}
     steps: list[Copy | Made] = [*copies, *made]
     for step in sorted(steps, key=lambda step: step.line):
         owner = 0 if isinstance(step, Made) else step.owner
         for path, entry in _brought(context, step).items():
-            for parent in PurePosixPath(path).parents[:-1]:
-                tree.setdefault(str(parent), folder(owner=owner))
+            for parent in reversed(PurePosixPath(path).parents[:-1]):
+                _check_room(tree, str(parent), step.line, Kind.FOLDER)
+                if str(parent) not in tree or _own_folder(step, str(parent)):
+                    tree[str(parent)] = folder(owner=owner)
+            _check_room(tree, path, step.line, entry.kind)
             if entry.kind is Kind.FOLDER:
                 tree.setdefault(path, entry)
             else:
                 tree[path] = Entry(entry.kind, entry.mode, entry.content, entry.target, owner)
     return tree
+
+
+def own_folders(context: Context, copies: Sequence[Copy]) -> frozenset[str]:
+    """The folders that come with a copied folder: an engine gives them its owner, and 0755, even where they are."""
+    parents = (
+        (copy, str(p)) for copy in copies for path in _brought(context, copy) for p in PurePosixPath(path).parents
+    )
+    return frozenset(parent for copy, parent in parents if parent != "." and _own_folder(copy, parent))
+
+
+def _own_folder(step: Copy | Made, path: str) -> bool:
+    target = step.target.strip("/") if isinstance(step, Copy) else path
+    return path != target and f"{path}/".startswith(f"{target}/" if target else "")
+
+
+def _check_room(tree: Mapping[str, Entry], path: str, line: int, kind: Kind) -> None:
+    """What is there may be a folder of the same path, or for a file or link its like: engines differ about the rest."""
+    there = tree.get(path)
+    if there is not None and there.kind is not kind:
+        raise in_the_way(f"{NAME}:{line}", path, there, kind)
+
+
+def in_the_way(place: str, path: str, there: Entry, kind: Kind) -> Refused:
+    """The refusal (``dockerfile.in-the-way``) of a ``kind`` at ``path`` where something else is already."""
+    onto_folder = there.kind is Kind.FOLDER
+    return Refused(
+        "dockerfile.in-the-way",
+        f"{place}: a {kind} where a {there.kind} is (got /{path}, expected another place)",
+        fix=f"end the target with a slash to copy into /{path}" if onto_folder else f"copy beside /{path}, not over it",
+    )
 
 
 def _brought(context: Context, step: Copy | Made) -> dict[str, Entry]:

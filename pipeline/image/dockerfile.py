@@ -242,6 +242,9 @@ def _user(state: _Reading, item: Instruction) -> None:
 
 
 def _workdir(state: _Reading, item: Instruction) -> None:
+    if "USER" in state.single:
+        # BuildKit would give its folder to that user, the classic builder to root.
+        raise _refuse(item.line, "WORKDIR behind USER", "it before USER", fix="move the line above USER")
     state.single["WORKDIR"] = state.one(item, r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-])+|/", "an absolute path without spaces")
     state.made.append(Made(item.line, state.single["WORKDIR"]))
 

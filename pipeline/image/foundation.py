@@ -10,6 +10,7 @@ from pipeline.debian import base_lock
 from pipeline.debian.packages import Architecture, Package
 from pipeline.hash_locks import Locked
 from pipeline.image.archive import gunzip, merge, read_tree
+from pipeline.image.context import in_the_way
 from pipeline.image.dockerfile import NAME
 from pipeline.image.foreign_base import Interpreter, Reference, find_interpreter, read_layers, read_reference, unsound
 from pipeline.image.layer import Entry, Kind, Packed, Tree, pack, with_folders
@@ -49,31 +50,45 @@ class Foundation:
         """Every path of the lower layers."""
         return _merged(self.layers)
 
-    def carrying(self, app: Tree) -> dict[str, Entry]:
+    def carrying(self, app: Tree, own: frozenset[str] = frozenset()) -> dict[str, Entry]:
         """``app`` as a layer above: folders that are there keep owner and mode, as an engine leaves them.
 
-        Raises Refused (``dockerfile.merged-folder``) where a path of ``app`` is, or lies behind, a link.
+        ``own`` are the folders of which an engine would change both. Raises Refused (``dockerfile.*``) where that
+        would happen, or where a path of ``app`` is, or lies behind, a link, or is a folder of the base.
         """
         foreign = self.base is not None or any(path.partition("/")[0] in _SYSTEM for path in app)
         below = self.tree() if foreign else {}
-        return over(below, app)
+        return over(below, app, own)
 
 
-def over(below: Tree, tree: Tree) -> dict[str, Entry]:
+def over(below: Tree, tree: Tree, own: frozenset[str] = frozenset()) -> dict[str, Entry]:
     """``tree``, and the folders above its paths as ``below`` has them.
 
-    Raises Refused (``dockerfile.merged-folder``).
+    Raises Refused (``dockerfile.merged-folder``, ``dockerfile.in-the-way``, ``dockerfile.changed-folder``).
     """
     found: dict[str, Entry] = {}
     for path, entry in with_folders(tree).items():
         there = below.get(path)
-        if there is None or (there.kind is not Kind.LINK and entry.kind is not Kind.FOLDER):
+        if there is None or (there.kind is Kind.FILE and entry.kind is not Kind.FOLDER):
             found[path] = entry
-        elif there.kind is Kind.FOLDER:
-            found[path] = there
-        else:
+        elif there.kind is not Kind.FOLDER:
             raise _hidden(path, there)
+        elif entry.kind is not Kind.FOLDER:
+            raise in_the_way(NAME, path, there, entry.kind)
+        elif path in own and (there.mode, there.owner) != (entry.mode, entry.owner):
+            raise _changed(path, there, entry)
+        else:
+            found[path] = there
     return found
+
+
+def _changed(path: str, there: Entry, entry: Entry) -> Refused:
+    return Refused(
+        "dockerfile.changed-folder",
+        f"{NAME}: COPY of a folder would change one of the base (got /{path} with mode {entry.mode:04o} and owner "
+        f"{entry.owner}, expected {there.mode:04o} and {there.owner} as it is)",
+        fix=f"copy what belongs into /{path} by a line of its own, with /{path}/ as the target",
+    )
 
 
 def _hidden(path: str, there: Entry) -> Refused:

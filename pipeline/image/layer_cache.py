@@ -20,7 +20,7 @@ class _Record(Document):
 #: The composer and the modules of this folder that it stands on, all of which decide what is in an image.
 MAKERS = (
     *("archive", "base_layer", "bytecode", "composer", "context", "debs", "dockerfile", "foreign_base"),
-    *("foundation", "layer", "layer_cache", "lower_layers", "wheel_files", "wheels"),
+    *("foundation", "layer", "layer_cache", "lower_layers", "soundness", "wheel_files", "wheels"),
 )
 
 

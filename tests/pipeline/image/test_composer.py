@@ -204,6 +204,16 @@ class TestRefusals:
         assert error.code == "dockerfile.merged-folder"
         assert error.message.startswith("Dockerfile: COPY over a file of the base (got /usr/share/zoneinfo/UTC, ")
 
+    def test_a_file_where_the_base_has_a_folder(self, here, build):
+        dockerfile(here, DOCKERFILE + "COPY __main__.py /etc\n")
+        assert refusal(build).code == "dockerfile.in-the-way"
+
+    def test_a_folder_over_one_of_the_base_that_everyone_may_write_to(self, here, build):
+        (here.root / "service" / "rootfs" / "tmp").mkdir(parents=True)
+        (here.root / "service" / "rootfs" / "tmp" / "x").write_text("x")
+        dockerfile(here, DOCKERFILE + "COPY rootfs /\n")
+        assert refusal(build).code == "dockerfile.changed-folder"
+
     def test_a_package_that_is_gone_from_the_mirror(self, here, build, tmp_path):
         here.archive.files = {path: body for path, body in here.archive.files.items() if "/tzdata/" not in path}
         error = refusal(build, CannotEvaluate)

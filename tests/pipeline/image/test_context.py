@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.git import take_snapshot
-from pipeline.image.context import copied, ignore, read_context
+from pipeline.image.context import copied, ignore, own_folders, read_context
 from pipeline.image.dockerfile import Copy, Made
 from pipeline.image.layer import Kind, file, link
 from pipeline.model.errors import CannotEvaluate, Refused
@@ -166,3 +166,50 @@ class TestAsEnginesCopy:
         copy_between = replace(copy("a", target="/w/v", owner=7), line=5)
         tree = copied(self.FILES, [copy_between], [Made(4, "/w"), Made(6, "/w/v"), Made(7, "/u")])
         assert {path: entry.owner for path, entry in tree.items()} == {"w": 0, "w/v": 7, "w/v/a": 7, "u": 0}
+
+    def test_a_folder_that_is_copied_again_changes_hands_and_its_target_does_not(self):
+        tree = copied(self.FILES, [copy("d", target="/one", owner=7), copy("d", target="/one", owner=8)])
+        assert {path: entry.owner for path, entry in tree.items()} == {
+            "one": 7,
+            "one/x": 8,
+            "one/x/y": 8,
+            "one/up": 8,
+        }
+
+    def test_the_folders_that_a_copy_brings_itself_are_those_below_its_target(self):
+        assert own_folders(self.FILES, [copy(".", target="/")]) == {"d", "d/x"}
+        assert own_folders(self.FILES, [copy("d", target="/one/two")]) == {"one/two/x"}
+        assert own_folders(self.FILES, [copy("a", target="/one/two")]) == frozenset()
+
+    @pytest.mark.parametrize(
+        ("copies", "made", "got", "fix"),
+        [
+            ([copy("a", target="/w", into=False)], [Made(1, "/w")], "a file where a folder is", "end the"),
+            (
+                [copy("d", target="/e"), copy("a", target="/e/x", into=False)],
+                [],
+                "a file where a folder",
+                "end the",
+            ),
+            ([copy("a", target="/e", into=False), copy("a", target="/e")], [], "a folder where a file", "copy beside"),
+            (
+                [copy("d", target="/e"), copy("a", target="/e/up")],
+                [],
+                "a folder where a link is (got /e/",
+                "copy beside",
+            ),
+            ([copy("d", target="/e"), copy("a", target="/e/up", into=False)], [], "a file where a link", "copy beside"),
+            (
+                [copy("a", target="/w", into=False)],
+                [Made(9, "/w/v")],
+                "a folder where a file is (got /w,",
+                "copy beside",
+            ),
+        ],
+    )
+    def test_what_engines_would_each_do_otherwise_is_refused(self, copies, made, got, fix):
+        with pytest.raises(Refused) as refused:
+            copied(self.FILES, copies, made)
+        assert refused.value.code == "dockerfile.in-the-way"
+        assert got in refused.value.message
+        assert refused.value.fix.startswith(fix)

@@ -96,6 +96,7 @@ def test_an_unknown_instruction_is_refused_by_name(line):
         "USER 65532:0",
         "WORKDIR app",
         "WORKDIR /a/../b",
+        "USER 1\nWORKDIR /a",
         "EXPOSE 80-90",
         "EXPOSE 0",
         "STOPSIGNAL TERM",

@@ -46,3 +46,30 @@ def test_nothing_of_the_base_is_hidden(path, entry, got, fix):
     assert refused.value.code == "dockerfile.merged-folder"
     assert refused.value.message.startswith(f"Dockerfile: COPY over {got}")
     assert refused.value.fix.startswith(fix)
+
+
+def test_a_file_in_place_of_a_folder_of_the_base_is_refused():
+    with pytest.raises(Refused) as refused:
+        over(BELOW, {"etc": file(b"")})
+    assert refused.value.code == "dockerfile.in-the-way"
+    assert refused.value.message == "Dockerfile: a file where a folder is (got /etc, expected another place)"
+    assert refused.value.fix == "end the target with a slash to copy into /etc"
+
+
+@pytest.mark.parametrize(
+    ("entry", "got"),
+    [
+        ({"tmp": folder(), "tmp/a": file(b"")}, "/tmp with mode 0755 and owner 0, expected 1777 and 0 as it is"),
+        ({"etc": folder(owner=7), "etc/a": file(b"")}, "/etc with mode 0755 and owner 7, expected 0755 and 0 as it is"),
+    ],
+)
+def test_a_copied_folder_does_not_change_one_of_the_base(entry, got):
+    with pytest.raises(Refused) as refused:
+        over(BELOW, entry, frozenset(entry))
+    assert refused.value.code == "dockerfile.changed-folder"
+    assert got in refused.value.message
+    assert over(BELOW, entry).keys() == entry.keys()
+
+
+def test_a_copied_folder_that_is_as_the_bases_changes_nothing():
+    assert over(BELOW, {"etc": folder(), "etc/a": file(b"")}, frozenset({"etc"})).keys() == {"etc", "etc/a"}
