@@ -20,10 +20,12 @@ from pipeline.store.layout import OciLayout
 
 
 class Head(Document):
-    """The last entry seen of an environment's ledger: its number and the digest of its line."""
+    """The last entry seen of an environment's ledger: its number, the digest of its line, and by what policy."""
 
     sequence: int = Field(ge=1)
     digest: Sha256Hex
+    policy: str = ""
+    """SHA-256 of the policy, in hexadecimal; empty where none verified it whole."""
 
 
 class Seen(Document):

@@ -4,20 +4,22 @@
 promotion, a rollback (a promotion with a grant), or the revocation of an image.
 """
 
+import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.gate.environments import Environment
 from pipeline.gate.evidence import Memory
-from pipeline.gate.identity import Verified
 from pipeline.gate.memory import Head
 from pipeline.gate.policy import Policy
 from pipeline.gate.standing import difference
+from pipeline.model.documents import parse_json
 from pipeline.model.errors import GatehouseError, Refused
 from pipeline.model.kinds import Kind
 from pipeline.model.predicates import PromotionPredicate, RevocationPredicate, parse_predicate
+from pipeline.model.statement import Statement, parse_statement
 from pipeline.promotion.ledger_store import MAX_FILE, LedgerStore
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ class Entry:
     predicate: PromotionPredicate | RevocationPredicate
     line: bytes
     digest: str
-    signer: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,14 +93,21 @@ def ledger_file(environment: str) -> str:
     return f"{environment}.jsonl"
 
 
-def read_ledger(store: LedgerStore, environment: str, policy: Policy, roots: "Mapping[str, TrustedRoot]") -> Ledger:
+def read_ledger(
+    store: LedgerStore,
+    environment: str,
+    policy: Policy,
+    roots: "Mapping[str, TrustedRoot]",
+    known: Head | None = None,
+) -> Ledger:
     """Read and verify the whole chain; no file is an empty ledger.
 
+    What ``known``, a head that this verifier verified by this same policy, has before it is verified by its hashes.
     Raises Refused (``ledger.broken``, ``ledger.signature`` naming the entry) and CannotEvaluate
     (``ledger.unreadable``, ``policy.environment``).
     """
     content = store.read(ledger_file(policy.environment(environment).name)) or b""
-    return parse_ledger(content, policy.environment(environment), policy, roots)
+    return parse_ledger(content, policy.environment(environment), policy, roots, known)
 
 
 def check_known(ledger: Ledger, known: Head | None, where: str = "this clone's memory") -> None:
@@ -119,39 +127,74 @@ def check_known(ledger: Ledger, known: Head | None, where: str = "this clone's m
         )
 
 
-def head_of(ledger: Ledger) -> Head | None:
-    return Head(sequence=len(ledger.entries), digest=ledger.head.digest) if ledger.head else None
+def head_of(ledger: Ledger, policy: Policy) -> Head | None:
+    """What to remember of a ledger that was verified by ``policy``."""
+    head = ledger.head
+    return Head(sequence=len(ledger.entries), digest=head.digest, policy=policy.digest) if head else None
 
 
 def parse_ledger(
-    content: bytes, environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]"
+    content: bytes,
+    environment: Environment,
+    policy: Policy,
+    roots: "Mapping[str, TrustedRoot]",
+    known: Head | None = None,
 ) -> Ledger:
     """``read_ledger`` on bytes."""
     if len(content) > MAX_FILE or (content and not content.endswith(b"\n")):
         raise _broken(environment.name, content.count(b"\n") + 1, "a line that is cut off", "whole lines")
-    ledger = Ledger(environment=environment.name, entries=())
-    for line in content.split(b"\n")[:-1]:
-        ledger = extended(ledger, line, environment, policy, roots)
-    return ledger
+    lines = content.split(b"\n")[:-1]
+    verified = _verified_before(lines, policy, known)
+    entries: list[Entry] = []
+    for number, line in enumerate(lines, 1):
+        read = _remembered if number <= verified else _reading(environment, policy, roots)
+        entries.append(_next(entries, line, read, environment.name))
+    return Ledger(environment=environment.name, entries=tuple(entries))
+
+
+def _verified_before(lines: Sequence[bytes], policy: Policy, known: Head | None) -> int:
+    """How many entries were verified by this policy before: each names the hash of the one before it."""
+    if known is None or known.policy != policy.digest or known.sequence > len(lines):
+        return 0
+    there = hashlib.sha256(lines[known.sequence - 1]).hexdigest()
+    return known.sequence if there == known.digest else 0
 
 
 def extended(
     ledger: Ledger, line: bytes, environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]"
 ) -> Ledger:
     """The ledger with one more entry, held against the chain. Raises Refused (``ledger.*``)."""
-    number = len(ledger.entries) + 1
-    if b"\n" in line:
-        raise _broken(environment.name, number, "several lines", "one line")
-    try:
-        entry = read_entry(line, environment, policy, roots)
-    except GatehouseError as error:
-        raise _unsigned(environment.name, number, error.message) from error
-    head = ledger.head
-    got = (entry.predicate.environment, entry.predicate.sequence, entry.predicate.previous)
-    expected = (environment.name, number, head.digest if head else None)
-    if got != expected:
-        raise _broken(environment.name, number, _place(got), _place(expected))
+    entry = _next(ledger.entries, line, _reading(environment, policy, roots), environment.name)
     return Ledger(environment=environment.name, entries=(*ledger.entries, entry))
+
+
+def _reading(environment: Environment, policy: Policy, roots: "Mapping[str, TrustedRoot]") -> Callable[[bytes], Entry]:
+    return lambda line: read_entry(line, environment, policy, roots)
+
+
+def _next(entries: Sequence[Entry], line: bytes, read: Callable[[bytes], Entry], environment: str) -> Entry:
+    """The entry in ``line``, held against the chain of ``entries`` before it."""
+    number = len(entries) + 1
+    if b"\n" in line:
+        raise _broken(environment, number, "several lines", "one line")
+    try:
+        entry = read(line)
+    except GatehouseError as error:
+        raise _unsigned(environment, number, error.message) from error
+    got = (entry.predicate.environment, entry.predicate.sequence, entry.predicate.previous)
+    expected = (environment, number, entries[-1].digest if entries else None)
+    if got != expected:
+        raise _broken(environment, number, _place(got), _place(expected))
+    return entry
+
+
+def _remembered(line: bytes) -> Entry:
+    """An entry whose signature was verified before, and whose hash is vouched for by the entries after it."""
+    try:
+        statement = parse_statement(base64.b64decode(parse_json(line, what="entry")["dsseEnvelope"]["payload"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_entry("entry: edited since it was verified", type(error).__name__, "a bundle") from error
+    return Entry(predicate=_predicate(statement), line=line, digest=hashlib.sha256(line).hexdigest())
 
 
 def ledger_bytes(ledger: Ledger) -> bytes:
@@ -164,7 +207,7 @@ def read_entry(line: bytes, environment: Environment, policy: Policy, roots: "Ma
     from pipeline.gate.verification import verify_bundle  # noqa: PLC0415 - imports sigstore
 
     verified = verify_bundle(line, roots)
-    predicate = _predicate(verified)
+    predicate = _predicate(verified.statement)
     differing = difference(verified, verified.statement.kind or Kind.PROMOTION, policy, environment)
     if differing is not None:
         raise _no_entry(f"entry: by somebody else ({differing})", verified.identity.san, "an allowed signer")
@@ -172,16 +215,16 @@ def read_entry(line: bytes, environment: Environment, policy: Policy, roots: "Ma
     if subjects != [predicate.image]:
         raise _no_entry("entry: about another image", _short(subjects), predicate.image[:12])
     digest = hashlib.sha256(line).hexdigest()
-    return Entry(predicate=predicate, line=line, digest=digest, signer=verified.identity.san)
+    return Entry(predicate=predicate, line=line, digest=digest)
 
 
-def _predicate(verified: Verified) -> PromotionPredicate | RevocationPredicate:
-    kind = verified.statement.kind
+def _predicate(statement: Statement) -> PromotionPredicate | RevocationPredicate:
+    kind = statement.kind
     predicate = None
     if kind in (Kind.PROMOTION, Kind.REVOCATION):
-        predicate = parse_predicate(kind, verified.statement.predicate)
+        predicate = parse_predicate(kind, statement.predicate)
     if not isinstance(predicate, PromotionPredicate | RevocationPredicate):
-        raise _no_entry("statement: no entry", f"{verified.statement.predicate_type!r:.80}", "promotion or revocation")
+        raise _no_entry("statement: no entry", f"{statement.predicate_type!r:.80}", "promotion or revocation")
     return predicate
 
 

@@ -84,14 +84,15 @@ def opened_ledger(gate: Gate, environment: str) -> Iterator[Ledger]:
 
 def known_ledger(gate: Gate, environment: str) -> Ledger:
     """The ledger as last refreshed, held against this verifier's memory, which then has it."""
-    ledger = read_ledger(gate.ledgers, environment, gate.policy, gate.roots)
-    check_known(ledger, recall_head(gate.state, gate.ledgers.address, environment))
+    known = recall_head(gate.state, gate.ledgers.address, environment)
+    ledger = read_ledger(gate.ledgers, environment, gate.policy, gate.roots, known)
+    check_known(ledger, known)
     _remember(gate, ledger)
     return ledger
 
 
 def _remember(gate: Gate, ledger: Ledger) -> None:
-    place, head = gate.ledgers.address, head_of(ledger)
+    place, head = gate.ledgers.address, head_of(ledger, gate.policy)
     remember_ledger(gate.state, place, ledger.environment, head, revoked=ledger.revoked, lists=ledger.lists)
 
 

@@ -2,8 +2,7 @@
 
 from pipeline.gate.memory import forget
 from pipeline.model.digests import Digest
-from pipeline.promotion.ledger import read_ledger
-from pipeline.promotion.recording import Gate
+from pipeline.promotion.recording import Gate, known_ledger
 from pipeline.store.layout import OciLayout
 from pipeline.store.pruning import prune
 
@@ -25,5 +24,5 @@ def tidy(gate: Gate, *, now: float) -> list[Digest]:
 
 
 def _promoted(gate: Gate) -> list[Digest]:
-    ledgers = [read_ledger(gate.ledgers, here.name, gate.policy, gate.roots) for here in gate.policy.environments]
+    ledgers = [known_ledger(gate, here.name) for here in gate.policy.environments]
     return [Digest(promotion.image) for ledger in ledgers for promotion in ledger.promotions[-LAST:]]

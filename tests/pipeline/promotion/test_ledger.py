@@ -1,6 +1,7 @@
 """The chain: every change to it, anywhere, is noticed and named."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -73,20 +74,22 @@ def read(stored, policy):
     """The ledger as it is in the state folder, held against the memory, as every promotion does."""
 
     def call() -> Ledger:
-        roots = load_roots(stored.state, stored.policies)
-        ledger = read_ledger(LocalLedger(stored.state), "development", policy, roots)
-        check_known(ledger, recall_head(stored.state, "", "development"))
+        roots, known = load_roots(stored.state, stored.policies), recall_head(stored.state, "", "development")
+        ledger = read_ledger(LocalLedger(stored.state), "development", policy, roots, known)
+        check_known(ledger, known)
         return ledger
 
     return call
 
 
 @pytest.fixture
-def write(stored):
+def write(stored, policy):
     def call(content: bytes, *, known: Ledger | None = None):
         LocalLedger(stored.state).write({"development.jsonl": content}, "")
         if known:
-            remember_ledger(stored.state, "", "development", head_of(known), revoked=known.revoked, lists=known.lists)
+            remember_ledger(
+                stored.state, "", "development", head_of(known, policy), revoked=known.revoked, lists=known.lists
+            )
 
     return call
 
@@ -178,6 +181,41 @@ def test_a_chain_that_was_begun_anew_is_refused_by_who_saw_the_other(read, write
     write(line(rekor_v1, IMAGES[1], 1, None) + b"\n", known=parse(lines[:1]))
     with pytest.raises(Refused, match="not the chain that"):
         read()
+
+
+def test_what_was_verified_before_is_verified_by_its_hashes(read, write, parse, lines, monkeypatch):
+    from pipeline.gate import verification  # noqa: PLC0415
+
+    known = parse(lines)
+    write(ledger_bytes(known), known=known)
+    monkeypatch.delattr(verification, "verify_bundle")
+    assert read() == known
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize(
+    "edit", [lambda line: line.replace(b'"sig":"ME', b'"sig":"MF'), lambda _: b"[]", lambda _: b""]
+)
+def test_an_entry_that_was_edited_since_it_was_verified_is_noticed(read, write, parse, lines, number, edit):
+    """Attack: edit what the verifier does not verify again, also so that it says the same."""
+    edited = [edit(line) if at == number else line for at, line in enumerate(lines)]
+    assert edited != lines
+    write(b"".join(one + b"\n" for one in edited), known=parse(lines))
+    with pytest.raises(Refused) as error:
+        read()
+    assert error.value.code in ("ledger.broken", "ledger.signature", "ledger.older-than-known")
+
+
+def test_another_policy_verifies_everything_anew(stored, policy, parse, lines):
+    """Whoever may promote today counts, not who might when it was read last."""
+    known = head_of(parse(lines), policy)
+    here = policy.environment("development")
+    kinds = {**here.signers.kinds, Kind.PROMOTION: ("promote",)}
+    strict = here.model_copy(update={"signers": here.signers.model_copy(update={"kinds": kinds})})
+    changed = replace(policy, digest="f" * 64, environments=(strict, *policy.environments[1:]))
+    content = b"".join(one + b"\n" for one in lines)
+    with pytest.raises(Refused, match="entry 1 not signed by who may promote"):
+        parse_ledger(content, strict, changed, load_roots(stored.state, stored.policies), known)
 
 
 def test_a_folder_in_its_place_cannot_be_read(stored, read):

@@ -43,7 +43,6 @@ def ledger(*ran, environment="production"):
             ),
             line=b"",
             digest="e" * 64,
-            signer="somebody",
         )
         for number, (image, version, commit) in enumerate(ran, 1)
     ]
