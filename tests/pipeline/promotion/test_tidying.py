@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.gate.memory import recall
+from pipeline.gate.memory import forget, recall
 from pipeline.promotion import tidying
 from pipeline.promotion.promoting import VERSION_LABEL, promote
 from pipeline.promotion.tidying import tidy
@@ -68,7 +68,7 @@ def test_what_may_be_rolled_back_to_stays_and_what_was_promoted_before_that_does
 
 def test_an_image_that_went_begins_anew_in_the_memory(gate, stored):
     assert recall(stored.state, stored.store, stored.image.digest).sequences
-    tidying.forget(stored.state, stored.store, [stored.image.digest])
+    forget(stored.state, stored.store, [stored.image.digest])
     assert not recall(stored.state, stored.store, stored.image.digest).sequences
 
 
