@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import socketserver
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -34,7 +36,7 @@ class Ended:
         return f"{code}: {message}"
 
 
-_PROGRESS = ("fetching ", "downloading ", "laying out ", "writing ", "compiling ", "reading ")
+_PROGRESS = ("loading ", "building ", "fetching ", "downloading ", "laying out ", "writing ", "compiling ", "reading ")
 
 
 @pytest.fixture
@@ -53,15 +55,14 @@ def build(here, monkeypatch, capsys):
 
     def run():
         code = cli.main(["step", "image", "--environment", f"checks={here.pip}"])
+        check_nothing_half_written(here)
         return Ended(code, *capsys.readouterr())
 
     return run
 
 
-@pytest.fixture(autouse=True)
-def nothing_half_written(here):
+def check_nothing_half_written(here):
     """Whatever happens: no image, a record that says so, and below the caches only what is whole."""
-    yield
     assert [path.name for path in (here.root / "dist").rglob("*")] == []
     record = json.loads((here.root / ".gatehouse" / "steps" / "image.json").read_bytes())
     assert record["outcome"]["status"] in {"failed", "crashed"}
@@ -130,41 +131,82 @@ def test_a_lock_for_another_suite(here, build):
     )
 
 
-@pytest.mark.parametrize(
-    ("line", "code", "problem"),
-    [
-        ("VOLUME /data", 1, "dockerfile.unknown-instruction: Dockerfile:9: not of the known subset (got VOLUME, "),
-        ("FETCH a", 1, "dockerfile.unknown-instruction: Dockerfile:9: not of the known subset (got FETCH, "),
-        ("COPY ../pipeline.toml /app/", 1, "dockerfile.outside-context: Dockerfile:9: COPY from outside the context ("),
-        ("COPY a/../../x /app/", 1, "dockerfile.outside-context: Dockerfile:9: COPY from outside the context (got a/"),
-        ("RUN true", 2, "dockerfile.needs-engine: Dockerfile:9: RUN needs a container engine (got RUN, "),
-    ],
-)
-def test_a_line_that_the_composer_cannot_carry_out(here, build, line, code, problem):
-    write_dockerfile(here, f"{DOCKERFILE}{line}\n")
-    ended = build()
-    assert ended.code == code
-    assert ended.problem.startswith(problem)
+#: Each is a whole small repository's build, so one repository does for all that only the Dockerfile decides.
+LINES = {
+    "VOLUME /data": (1, "dockerfile.unknown-instruction: Dockerfile:9: not of the known subset (got VOLUME, "),
+    "FETCH a": (1, "dockerfile.unknown-instruction: Dockerfile:9: not of the known subset (got FETCH, "),
+    "COPY ../pipeline.toml /app/": (1, "dockerfile.outside-context: Dockerfile:9: COPY from outside the context (got "),
+    "COPY a/../../x /app/": (1, "dockerfile.outside-context: Dockerfile:9: COPY from outside the context (got a/../.."),
+    "RUN true": (2, "dockerfile.needs-engine: Dockerfile:9: RUN needs a container engine (got RUN, "),
+}
 
 
-@pytest.mark.parametrize("target", ["../pipeline.toml", "/etc/passwd", "inner/../../x"])
-def test_a_link_out_of_the_context(here, build, target):
-    (here.root / "service" / "link").symlink_to(target)
+def test_a_line_that_the_composer_cannot_carry_out(here, build):
+    for line, (code, problem) in LINES.items():
+        write_dockerfile(here, f"{DOCKERFILE}{line}\n")
+        ended = build()
+        assert ended.code == code, line
+        assert ended.problem.startswith(problem)
+
+
+def test_a_link_out_of_the_context(here, build):
+    for target in ("../pipeline.toml", "/etc/passwd", "inner/../../x"):
+        (here.root / "service" / "link").unlink(missing_ok=True)
+        (here.root / "service" / "link").symlink_to(target)
+        ended = build()
+        assert ended.code == 1
+        assert ended.problem == (
+            f"context.link: link: a link out of the build context (got {target!r}, expected a relative path inside)"
+        )
+
+
+def test_a_base_without_digest(here, build):
+    for base in ("python:3.13", "scratch", "docker.io/library/python"):
+        write_dockerfile(here, DOCKERFILE.replace("${BASE_IMAGE}", base))
+        ended = build()
+        assert ended.code == 1
+        assert ended.problem.startswith(
+            f"dockerfile.base-without-digest: Dockerfile: FROM a base without a digest (got {base}, expected "
+        )
+
+
+def use_engine(here, monkeypatch, socket):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+    settings = here.root / "pipeline.toml"
+    settings.write_text(settings.read_text().replace("[image]\n", '[image]\nbuilder = "engine"\n'))
+
+
+def test_an_engine_that_is_not_there(here, build, monkeypatch, tmp_path):
+    use_engine(here, monkeypatch, tmp_path / "none.sock")
     ended = build()
-    assert ended.code == 1
+    assert ended.code == 2
     assert ended.problem == (
-        f"context.link: link: a link out of the build context (got {target!r}, expected a relative path inside)"
+        f"image.no-engine: container engine: none to build with (got unix://{tmp_path}/none.sock: no such socket, "
+        "expected Docker or podman)"
     )
 
 
-@pytest.mark.parametrize("base", ["python:3.13", "scratch", "docker.io/library/python"])
-def test_a_base_without_digest(here, build, base):
-    write_dockerfile(here, DOCKERFILE.replace("${BASE_IMAGE}", base))
-    ended = build()
-    assert ended.code == 1
-    assert ended.problem.startswith(
-        f"dockerfile.base-without-digest: Dockerfile: FROM a base without a digest (got {base}, expected "
-    )
+class _DyingEngine(socketserver.StreamRequestHandler):
+    """Says who it is, and dies at whatever else it is asked. (The engine tests kill a real one.)"""
+
+    def handle(self):
+        if b"/version" in self.rfile.readline():
+            while self.rfile.readline().strip():
+                pass
+            body = b'{"Version": "20.10", "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64", "Components": []}'
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n" + body)
+
+
+def test_an_engine_that_dies_midway(here, build, monkeypatch, tmp_path):
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "engine.sock"), _DyingEngine) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        serving.start()
+        use_engine(here, monkeypatch, tmp_path / "engine.sock")
+        ended = build()
+        server.shutdown()
+        serving.join()
+    assert ended.code == 3
+    assert ended.problem.startswith("image.engine: docker 20.10: image not built (got ")
 
 
 #: The command, in a process of its own, with another root than that of the code.
@@ -188,6 +230,7 @@ def test_a_disk_without_room(here, root, place, size):
     mounted = within(f"mount -t tmpfs -o size={size} none '{folder}'", "--mount")
     command = [*mounted, sys.executable, "-c", _COMMAND, str(root), str(here.root), str(here.pip)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    check_nothing_half_written(here)
     ended = Ended(done.returncode, done.stdout, done.stderr)
     assert ended.code == 3, ended.complained
     assert ended.problem.startswith(f"files.full: {folder}")
