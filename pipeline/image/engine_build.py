@@ -12,7 +12,6 @@ import io
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from pipeline import processes
+from pipeline.files import locked, writing
 from pipeline.hash_locks import read_lock
 from pipeline.image.archive import PlatformImage, write_archive
 from pipeline.image.composer import Composed, Plan, finish, read_plan, run_config
@@ -34,6 +34,7 @@ from pipeline.model.context import Source
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.runtime.containers import owner
 from pipeline.runtime.engines import Engine, connect
+from pipeline.runtime.sandbox import workplace
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ def build_with_engine(
     foundation = lay(shop, settings, plan.recipe.base, engine.platform, list(read_lock(shop.root, LOCK).values()))
     if buildx is not None and engine.name != "docker":
         buildx = None  # its own builder would have to be pulled
-    with tempfile.TemporaryDirectory(prefix="gatehouse-build-") as work, _errors(engine):
-        saved = _build(shop, plan, foundation, engine, buildx, source=source, work=Path(work))
+    folder = shop.cache / "engine"
+    with locked(folder.with_suffix(".lock")), workplace(folder) as work, _errors(engine):
+        saved = _build(shop, plan, foundation, engine, buildx, source=source, work=work)
     top = _read_back(saved, plan, foundation, source)
     composed = finish(shop, settings, source, plan.recipe, [(foundation, top)], archive)
     return replace(composed, versions={engine.name: engine.version, **_buildx_version(buildx)})
@@ -247,7 +249,7 @@ def _unpack(tree: Tree, folder: Path, time: int) -> None:
 
 def _save(client: "DockerClient", tag: str, path: Path) -> Saved:
     size = 0
-    with path.open("wb") as file:
+    with writing(path) as file:
         for piece in client.api.get_image(tag):
             size += len(piece)
             if size > MAX_SAVED:
@@ -267,12 +269,16 @@ def remove_stale(client: "DockerClient") -> None:
 
 
 def _remove(client: "DockerClient", mark: str) -> None:
-    """Every image of one build, those in between too: children before parents, until none goes any more."""
+    """Everything of one build, from what still runs to what is in between: children before parents."""
     from docker.errors import DockerException  # noqa: PLC0415
 
+    of_ours: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={mark}"}
     before = -1
     with contextlib.suppress(DockerException, OSError):
-        while images := client.images.list(all=True, filters={"label": f"{LABEL}={mark}"}):
+        for container in client.containers.list(all=True, filters=of_ours, ignore_removed=True):
+            with contextlib.suppress(DockerException):
+                container.remove(force=True, v=True)
+        while images := client.images.list(all=True, filters=of_ours):
             if len(images) == before:
                 return
             before = len(images)

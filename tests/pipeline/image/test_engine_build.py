@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import processes
 from pipeline.image import engine_build
 from pipeline.image.archive import Archive, PlatformImage, gunzip, write_archive
 from pipeline.image.comparison import compare_files
@@ -247,8 +248,10 @@ NAMED = f"registry.example/python@sha256:{'a' * 64}"
 FOREIGN = f"ARG BASE_IMAGE={NAMED}\nFROM ${{BASE_IMAGE}}\nCOPY . /app/service/\nUSER 65532\n"
 
 
-def run_line(program, code):
-    return f"RUN {json.dumps([program, '-B', '-I', '-S', '-c', code])}\n"
+def running(program, code):
+    """The Dockerfile whose RUN is ``code`` in the foreign base's Python."""
+    line = f"RUN {json.dumps([program, '-B', '-I', '-S', '-c', code])}\n"
+    return FOREIGN.replace("USER", line + "USER") + 'ENTRYPOINT ["/x"]\n'
 
 
 @pytest.mark.engine
@@ -259,7 +262,7 @@ class TestRun:
         engine, options = builder
 
         def call(code):
-            dockerfile(here, FOREIGN.replace("USER", run_line(program, code) + "USER") + 'ENTRYPOINT ["/x"]\n')
+            dockerfile(here, running(program, code))
             return build(engine, pull=pulled(layer), **options)
 
         return call
@@ -290,7 +293,7 @@ class TestRun:
     def test_a_foreign_base_gives_the_composer_the_same_image(self, here, build, builder, python, tmp_path):
         engine, options = builder
         layer, _ = python
-        dockerfile(here, FOREIGN + 'WORKDIR /app\nENTRYPOINT ["/x"]\n')
+        dockerfile(here, FOREIGN.replace("USER", "WORKDIR /app\nUSER") + 'ENTRYPOINT ["/x"]\n')
         shop = Workshop(root=here.root, cache=tmp_path / "cache", pip=here.pip, pull=pulled(layer))
         composed = compose(shop, load(here.root), read_source(here.root), tmp_path / "composed.tar")
         built = build(engine, pull=pulled(layer), **options)
@@ -330,7 +333,7 @@ class TestEnginesInTrouble:
 
     def test_an_engine_that_dies_midway(self, here, build, python, tmp_path_factory):
         layer, program = python
-        dockerfile(here, FOREIGN + run_line(program, "import time; time.sleep(60)"))
+        dockerfile(here, running(program, "import time; time.sleep(30)"))
         with engines.docker(tmp_path_factory.mktemp("docker") / "d") as (engine, process):
 
             def kill_when_it_runs():
@@ -350,3 +353,17 @@ class TestEnginesInTrouble:
         assert refused.value.code == "image.engine"
         assert refused.value.message.startswith(f"docker {engine.version}: image not built (got ")
         assert not build.archive.exists()
+
+    # The client's half-read answer is collected with the interrupted build; the process would end here.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_leaves_nothing(self, here, build, builder, python, number):
+        engine, options = builder
+        layer, program = python
+        dockerfile(here, running(program, "import time; time.sleep(30)"))
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+        signal.setitimer(signal.ITIMER_REAL, 4)
+        with processes.unwinding(), pytest.raises((KeyboardInterrupt, SystemExit)):
+            build(engine, pull=pulled(layer), **options)
+        assert not build.archive.exists()
+        assert not (build.archive.parent / "cache" / "engine").exists()
