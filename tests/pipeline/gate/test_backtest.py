@@ -46,8 +46,8 @@ def changed(policies, target, old, new, file="environments.toml"):
 
 
 def replay(stored, after, *references, environments=("development",), before=None, store: Readable | None = None):
-    judges = (Judge.of(folder, stored.state) for folder in (before or stored.policies, after))
-    return backtest(store or stored.store, references, *judges, environments)
+    one, other = (Judge.of(folder, stored.state) for folder in (before or stored.policies, after))
+    return backtest(store or stored.store, references, one, other, environments)
 
 
 @pytest.fixture
