@@ -58,14 +58,13 @@ def ask(
     current = [one for one in exceptions if one.in_force(now) and one.speaks_of(image)]
     tally = _Tally(in_force=() if over else current)
     refusals, excused = list(over), []
-    for piece in pieces:
-        seen = view(piece, here, now)
-        for compiled in policy.rules:
-            rule = compiled.rule
-            if rule.applies(piece.kind, here.name) and not (rule.family == SIGNERS and piece.digest in strangers):
-                left, told = _asked(compiled, seen, piece, tally)
-                refusals += [_finding(left, piece)] if left else []
-                excused += told
+    for piece, seen in views(pieces, here, now):
+        for compiled in policy.rules_about(piece.kind, here.name):
+            if compiled.rule.family == SIGNERS and piece.digest in strangers:
+                continue
+            left, told = _asked(compiled, seen, piece, tally)
+            refusals += [_finding(left, piece)] if left else []
+            excused += told
     return Asked(
         refusals=tuple(refusals),
         excused=tuple(excused),
@@ -74,17 +73,22 @@ def ask(
     )
 
 
-def view(piece: Piece, here: Environment, now: datetime) -> View:
-    """What the rules of an environment see of a piece."""
-    return View(
-        predicate=piece.plain,
-        limits=here.plain_limits(),
-        deadlines=here.deadlines.model_dump(),
-        signer=piece.verified.identity.facts(),
-        environment=here.name,
-        verified=piece.verified.verified_at,
-        now=now,
-    )
+def views(pieces: Iterable[Piece], here: Environment, now: datetime) -> Iterator[tuple[Piece, View]]:
+    """What the rules of an environment see of each piece."""
+    limits, deadlines = here.plain_limits(), here.deadlines.model_dump()
+    for piece in pieces:
+        yield (
+            piece,
+            View(
+                predicate=piece.plain,
+                limits=limits,
+                deadlines=deadlines,
+                signer=piece.verified.identity.facts(),
+                environment=here.name,
+                verified=piece.verified.verified_at,
+                now=now,
+            ),
+        )
 
 
 def _asked(compiled: CompiledRule, seen: View, piece: Piece, tally: _Tally) -> tuple[Refusal | None, list[Finding]]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MAX_TEXT = 4096
 
 # NOTE: cel_expr_python 0.1.3 never frees the arguments of such a function, some 100 bytes a call: nothing to a run that
-# judges one release, and the reason to keep them out of rules over long lists. `matches` of CEL is no way out there:
-# it compiles its pattern anew for every item.
+# judges one release, and the reason to keep them out of rules over long lists (a View has ``purls`` for that).
+# `matches` of CEL is no way out there: it compiles its pattern anew for every item.
 
 
 def _short(text: str) -> str:
@@ -37,6 +37,16 @@ def parse_purl(text: str) -> "PackageURL":
     from packageurl import PackageURL  # noqa: PLC0415
 
     return PackageURL.from_string(_short(text))
+
+
+@lru_cache(maxsize=4096)
+def read_purl(text: str) -> dict[str, str] | None:
+    """Type, namespace, name and version, empty where it names none; None where ``text`` is no package URL."""
+    try:
+        purl = parse_purl(text)
+    except ValueError:
+        return None
+    return {name: getattr(purl, name) or "" for name in ("type", "namespace", "name", "version")}
 
 
 def covers(wider: str, purl: str) -> bool:

@@ -4,17 +4,20 @@ A mutant that the policy's own checks refuse to load is noticed too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.gate.asking import views
 from pipeline.gate.environments import Environment, EnvironmentsFile
+from pipeline.gate.evidence import Piece
 from pipeline.gate.expression_mutants import mutants as expression_mutants
 from pipeline.gate.policy import Policy, assemble
-from pipeline.gate.rules import Rule, compile_rule
+from pipeline.gate.rules import Item, Rule, View, compile_rule
 from pipeline.gate.signers import GithubSigner
 from pipeline.gate.standing import READ
 from pipeline.gate.trials import Trial
 from pipeline.model.errors import CannotEvaluate
+from pipeline.model.kinds import Kind
 
 #: A trigger that an outsider can pull, and a name that nobody has.
 _OUTSIDE, _NOBODY = "pull_request", "somebody-else"
@@ -22,11 +25,15 @@ _OUTSIDE, _NOBODY = "pull_request", "somebody-else"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutant:
-    """A policy with one mistake. ``where`` and ``code`` say which cases are likely to notice: they are asked first."""
+    """A policy with one mistake. ``about`` says which cases are likely to notice it: they are asked first."""
 
     name: str
-    code: str
+    about: frozenset[str]
+    """Codes and kinds of evidence."""
     where: str | None
+    """The one environment that it is in."""
+    rules: tuple[Rule, Rule | None] | None = None
+    """Where it is in a rule: the rule as it is, and as the mutant has it."""
     policy: Callable[[], Policy]
 
 
@@ -42,24 +49,57 @@ class Score:
         return 100.0 * (self.count - len(self.survivors)) / self.count if self.count else 0.0
 
 
-def score(found: Iterable[Mutant], trials: Sequence[Trial]) -> Score:
-    """Judge the trials by each mutant until one turns red."""
+def score(found: Iterable[Mutant], trials: Sequence[Trial], policy: Policy) -> Score:
+    """Judge the trials by each mutant of ``policy`` until one turns red."""
+    seen = [_Seen.of(trial, policy) for trial in trials]
     count, survivors = 0, []
     for mutant in found:
         count += 1
-        if not _noticed(mutant, trials):
+        if not _noticed(mutant, seen):
             survivors.append(mutant.name)
     return Score(count=count, survivors=tuple(survivors))
 
 
-def _noticed(mutant: Mutant, trials: Sequence[Trial]) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """A trial, and what rules see of its evidence: kept, as a thousand mutants ask for it."""
+
+    trial: Trial
+    views: tuple[tuple[Kind, View], ...]
+
+    @classmethod
+    def of(cls, trial: Trial, policy: Policy) -> "_Seen":
+        pieces = [one for one in trial.evidence if isinstance(one, Piece)]
+        seen = views(pieces, policy.environment(trial.environment), trial.now)
+        return cls(trial=trial, views=tuple((piece.kind, view) for piece, view in seen))
+
+    def answers(self, rule: Rule) -> list[tuple[bool, list[Item]]]:
+        """What a rule says of each piece that it is asked about: all that a verdict takes from it but words."""
+        compiled = compile_rule(rule)
+        asked = [view for kind, view in self.views if rule.applies(kind, self.trial.environment)]
+        return [
+            (compiled.refusal(view) is None, [replace(item, got="") for item in compiled.items(view)]) for view in asked
+        ]
+
+
+def _noticed(mutant: Mutant, seen: Sequence[_Seen]) -> bool:
     try:
         policy = mutant.policy()
     except CannotEvaluate:
         return True
-    here = [trial for trial in trials if mutant.where in (None, trial.environment)]
-    likely = sorted(here, key=lambda trial: mutant.code not in (*trial.case.codes, *trial.case.warnings))
-    return any(trial.problems(trial.judge(policy)) for trial in likely)
+    here = [one for one in seen if mutant.where in (None, one.trial.environment)]
+    likely = sorted(here, key=lambda one: -len(mutant.about & one.trial.about))
+    return any(
+        one.trial.problems(one.trial.judge(policy))
+        for one in likely
+        if mutant.rules is None or _differ(one, mutant.rules)
+    )
+
+
+def _differ(one: _Seen, rules: tuple[Rule, Rule | None]) -> bool:
+    """Whether the changed rule says anything else of a trial: if not, no verdict is another."""
+    before, after = rules
+    return one.answers(before) != (one.answers(after) if after else [])
 
 
 def mutants(environments: EnvironmentsFile, policy: Policy) -> Iterator[Mutant]:
@@ -70,14 +110,16 @@ def mutants(environments: EnvironmentsFile, policy: Policy) -> Iterator[Mutant]:
             others = [*rules[:place], *([changed] if changed else []), *rules[place + 1 :]]
             yield Mutant(
                 name=f"rule {rule.id}: {name}",
-                code=rule.id,
+                about=frozenset((rule.id, *rule.kinds)),
                 where=None,
+                rules=(rule, changed),
                 policy=lambda others=others: assemble(environments, others),  # type: ignore[misc] # bound now
             )
+    kinds = {rule.id: rule.kinds for rule in rules}
     for name, code, where, file in [*_of_environments(environments, rules), *_of_signers(environments)]:
         yield Mutant(
             name=name,
-            code=code,
+            about=frozenset((code, *kinds.get(code, ()))),
             where=where,
             policy=lambda file=file: assemble(file, rules),  # type: ignore[misc] # bound now
         )

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +37,7 @@ class RulesFile(Document):
     rule: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """A policy that holds together, its rules compiled. ``digest`` is over all files that the gate reads."""
 
@@ -48,6 +48,15 @@ class Policy:
     environments: tuple[Environment, ...]
     rules: tuple[CompiledRule, ...]
     exceptions: tuple[PolicyException, ...] = ()
+
+    def rules_about(self, kind: Kind, environment: str) -> tuple[CompiledRule, ...]:
+        """The rules that are asked about a kind in an environment, in the order of the file."""
+        return self._by_place.get((kind, environment), ())
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[Kind, str], tuple[CompiledRule, ...]]:
+        places = [(kind, environment.name) for kind in Kind for environment in self.environments]
+        return {place: tuple(one for one in self.rules if one.rule.applies(*place)) for place in places}
 
     def environment(self, name: str) -> Environment:
         """Raises CannotEvaluate (``policy.environment``) for a name that the policy does not have."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from cel_expr_python import cel
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from pipeline.gate.functions import declarations
+from pipeline.gate.functions import declarations, read_purl
 from pipeline.model.documents import Document
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
@@ -23,10 +23,12 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-
 Sentence = Annotated[str, StringConstraints(min_length=8, max_length=300)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
-#: What a rule may look at. ``predicate`` is the predicate's JSON; ``limits`` and ``deadlines`` (days by severity) are
-#: the environment's; ``signer`` is the certificate's identity; times are timestamps.
+#: What a rule may look at. ``predicate`` is the predicate's JSON; ``purls`` is what the package URLs of an SBOM's
+#: components say, by URL; ``limits`` and ``deadlines`` (days by severity) are the environment's; ``signer`` is the
+#: certificate's identity; times are timestamps.
 _VARIABLES = {
     "predicate": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "purls": cel.Type.Map(cel.Type.STRING, cel.Type.Map(cel.Type.STRING, cel.Type.STRING)),
     "limits": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
     "deadlines": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
     "signer": cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
@@ -109,6 +111,15 @@ class View:
     def of(self, item: Any) -> cel.Activation:
         """The same with one ``item``."""
         return _environment(items=True).Activation({**self._values(), "item": item})
+
+    @cached_property
+    def purls(self) -> dict[str, dict[str, str]]:
+        """What cannot be read as a package URL is left out."""
+        components = self.predicate.get("components")
+        listed = components if isinstance(components, list) else []
+        found = (one.get("purl") for one in listed if isinstance(one, dict))
+        read = ((purl, read_purl(purl)) for purl in found if isinstance(purl, str))
+        return {purl: parts for purl, parts in read if parts is not None}
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _VARIABLES}

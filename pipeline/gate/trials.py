@@ -44,6 +44,19 @@ class Trial:
     def name(self) -> str:
         return f"{self.case.name} ({self.environment})"
 
+    @property
+    def about(self) -> frozenset[str]:
+        """What it is likely to show a mistake in: codes, and kinds of evidence that it changes."""
+        case = self.case
+        hints = {
+            "evidence.missing": bool(case.without),
+            "evidence.expired": any(change.age_hours is not None for change in case.change),
+            "signer.untrusted": any(change.signer is not None for change in case.change),
+            "exception.budget": bool(case.exception),
+        }
+        kinds = (str(change.evidence) for change in case.change)
+        return frozenset((*case.codes, *case.warnings, *kinds, *(code for code, there in hints.items() if there)))
+
     def judge(self, policy: Policy) -> Judgement:
         own = replace(policy, repository=self.repository, exceptions=_exceptions(self.case))
         return judge(IMAGE, self.evidence, own, self.environment, self.now, Memory())

@@ -2,6 +2,7 @@
 
 from pipeline import __version__
 from pipeline.gate.judgement import Judgement, rfc3339
+from pipeline.model.digests import Digest
 from pipeline.model.kinds import SHAPES, Kind
 from pipeline.model.predicates import VerdictPredicate, VsaInput, dump
 from pipeline.model.statement import make_statement
@@ -9,9 +10,13 @@ from pipeline.model.statement import make_statement
 VERIFIER = "https://gatehouse.dev/gate"
 
 
-def resource_uri(name: str, judgement: Judgement) -> str:
+def image_purl(name: str, image: Digest) -> str:
     """The image as a package URL (purl specification, type ``oci``); it names no place, since copies are the same."""
-    return f"pkg:oci/{name}@sha256%3A{judgement.image.hex}"
+    return f"pkg:oci/{name}@sha256%3A{image.hex}"
+
+
+def resource_uri(name: str, judgement: Judgement) -> str:
+    return image_purl(name, judgement.image)
 
 
 def verdict_predicate(judgement: Judgement, name: str) -> VerdictPredicate:

@@ -1,4 +1,4 @@
-"""``python -m pipeline verify`` and ``policy check``, as functions of their arguments."""
+"""``python -m pipeline verify``, as functions of their arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -107,10 +107,3 @@ def verify_offline(
     judgement = release.judged(environment, at)
     remember(state, offline.store, judgement)
     return release, judgement
-
-
-def check_policies(folder: Path) -> str:
-    """One line about a policy that holds together; raises CannotEvaluate (``policy.*``)."""
-    policy = load_policy(folder)
-    names = ", ".join(environment.name for environment in policy.environments)
-    return f"policy: {len(policy.rules)} rules for {names}; sha256:{policy.digest}"
