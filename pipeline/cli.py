@@ -20,6 +20,7 @@ from pipeline.commands import (
     settings,
     step,
     trust,
+    unblock,
     verify,
     workflows,
 )
@@ -43,6 +44,7 @@ COMMANDS = (
     ledger,
     forecast,
     backtest,
+    unblock,
 )
 _EXIT_CODES = "exit codes: 0 allowed, 1 refused, 2 arguments or pipeline.toml, 3 could not evaluate"
 

@@ -37,13 +37,20 @@ class Day:
 
 
 def together(outlook: Outlook) -> list[Day]:
-    def cause(event: Event) -> tuple[datetime, bool, str, bool | None]:
-        return event.at, event.refuses, event.finding.code, event.passed
+    """Of the same minute: evidence that was signed in one run ends second by second."""
 
-    return [
-        Day(at=at, refuses=refuses, code=code, passed=passed, findings=tuple(event.finding for event in events))
-        for (at, refuses, code, passed), events in groupby(outlook.events, cause)
-    ]
+    def cause(event: Event) -> tuple[datetime, bool, str, bool | None]:
+        return event.at.replace(second=0), not event.refuses, event.finding.code, event.passed
+
+    days = []
+    for _, group in groupby(sorted(outlook.events, key=lambda event: (*cause(event)[:3], event.at)), cause):
+        events = list(group)
+        first = events[0]
+        findings = tuple(event.finding for event in events)
+        days.append(
+            Day(at=first.at, refuses=first.refuses, code=first.finding.code, passed=first.passed, findings=findings)
+        )
+    return days
 
 
 def name_of(forecast: Forecast) -> str:
