@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KEYS = Path("requirements/keys")
 MAX_RELEASE = 4 << 20
 MAX_PACKAGES = 64 << 20
+#: What a lock says of a package; Debian's own indexes have all of it (deb-src-control(5), repository format).
+REQUIRED = frozenset({"Package", "Version", "Architecture", "Filename", "Size", "SHA256"})
 _FIX = "fetch again from another mirror; if it stays so, the mirror is wrong: do not lock from it"
 
 
@@ -124,7 +126,10 @@ def read_release(signed: bytes, suite: Suite, *, now: datetime, not_before: date
 
 
 def read_packages(release: Release, architecture: str, fetch: Callable[[str], bytes]) -> list[Stanza]:
-    """The suite's packages; ``fetch`` takes a path below the suite. Raises Refused (``base.index-hash``)."""
+    """The suite's packages, each with the fields that a lock needs; ``fetch`` takes a path below the suite.
+
+    Raises Refused (``base.index-hash``, ``base.malformed``).
+    """
     path = f"{release.suite.component}/binary-{architecture}/Packages.xz"
     what = f"{path} of {release.suite.name}"
     expected = release.hashes.get(path)
@@ -134,8 +139,26 @@ def read_packages(release: Release, architecture: str, fetch: Callable[[str], by
     got = hashlib.sha256(content).hexdigest()
     if got != expected:
         raise _refuse("base.index-hash", what, f"sha256 {got}", expected)
-    unpacked = lzma.LZMADecompressor(memlimit=512 << 20).decompress(content, max_length=4 * MAX_PACKAGES)
-    return list(stanzas(unpacked.decode("utf-8")))
+    try:
+        found = list(stanzas(_unpack(content).decode("utf-8")))
+    except (lzma.LZMAError, EOFError, ValueError) as error:
+        raise _refuse("base.malformed", what, str(error), "stanzas of packages") from error
+    for stanza in found:
+        if not stanza.keys() >= REQUIRED:
+            missing = ", ".join(sorted(REQUIRED - stanza.keys()))
+            raise _refuse(
+                "base.malformed", what, f"{stanza.get('Package', 'a stanza')} without {missing}", "all fields"
+            )
+    return found
+
+
+def _unpack(content: bytes) -> bytes:
+    """One xz stream; ValueError or LZMAError for less than a whole one, or for more than any index has."""
+    decompressor = lzma.LZMADecompressor(memlimit=512 << 20)
+    unpacked = decompressor.decompress(content, max_length=4 * MAX_PACKAGES)
+    if not decompressor.eof:
+        raise ValueError(f"an end before the index's, or more than {4 * MAX_PACKAGES} bytes")
+    return unpacked
 
 
 def _time(text: str) -> datetime:

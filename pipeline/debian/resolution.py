@@ -58,7 +58,7 @@ def resolve_base(
 def choose(wanted: PackageList, candidates: Sequence[tuple[str, Stanza]], *, architecture: str) -> list[Package]:
     """The newest candidate, ``(archive, stanza)``, of each package; every dependency is there or left out by name.
 
-    Raises Refused (``base.no-package``, ``base.dependency``).
+    Raises Refused (``base.no-package``, ``base.dependency``, ``base.malformed``).
     """
     best: dict[str, tuple[str, Stanza]] = {}
     for archive, stanza in candidates:
@@ -91,7 +91,14 @@ def _check_dependencies(wanted: PackageList, chosen: Sequence[Stanza], architect
 
 
 def _version(stanza: Stanza) -> DebianVersion:
-    return DebianVersion(stanza["Version"])
+    try:
+        return DebianVersion(stanza["Version"])
+    except ValueError as error:
+        raise Refused(
+            "base.malformed",
+            f"{stanza['Package']}: no version (got {stanza['Version'][:80]!r}, expected Debian's form)",
+            fix="fetch again from another mirror; if it stays so, the mirror is wrong: do not lock from it",
+        ) from error
 
 
 def _package(archive: str, stanza: Stanza) -> Package:
@@ -104,7 +111,7 @@ def _package(archive: str, stanza: Stanza) -> Package:
         "source": source,
         "source_version": version.strip("()") or stanza["Version"],
         "sha256": stanza["SHA256"],
-        "size": int(stanza["Size"]),
+        "size": int(stanza["Size"]) if stanza["Size"].isdecimal() else stanza["Size"],
         "path": f"{archive}/{stanza['Filename']}",
     }
     return validate(Package, value, what=f"package {stanza['Package']}")

@@ -130,7 +130,8 @@ class TestInRelease:
 
 class TestPackages:
     PATH = "main/binary-amd64/Packages.xz"
-    CONTENT = lzma.compress(b"Package: a\nVersion: 1\n")
+    STANZA = "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/a.deb\nSize: 1\nSHA256: 00\n"
+    CONTENT = lzma.compress(STANZA.encode())
 
     def release(self, digest, *, by_hash=False):
         return Release(SUITE, NOW, {self.PATH: digest} if digest else {}, by_hash)
@@ -146,7 +147,7 @@ class TestPackages:
             return self.CONTENT
 
         found = read_packages(self.release(self.digest(), by_hash=True), "amd64", fetch)
-        assert found == [{"Package": "a", "Version": "1"}]
+        assert [(stanza["Package"], stanza["Version"]) for stanza in found] == [("a", "1")]
         assert asked == [f"main/binary-amd64/by-hash/SHA256/{self.digest()}"]
 
     def test_other_content_than_the_signed_hash_is_refused(self):
@@ -157,3 +158,19 @@ class TestPackages:
         error = refusal(read_packages, self.release(""), "amd64", lambda _: self.CONTENT)
         assert error.code == "base.index-hash"
         assert "no hash in InRelease" in error.message
+
+    @pytest.mark.parametrize(
+        ("content", "got"),
+        [
+            (b"no xz", "Input format not supported"),
+            (CONTENT[:-20], "an end before the index's"),
+            (lzma.compress(b"Package: \xff\n"), "invalid start byte"),
+            (lzma.compress(b"no field\n"), "neither a new field nor its continuation"),
+            (lzma.compress(STANZA.replace("SHA256", "MD5sum").encode()), "a without SHA256"),
+        ],
+    )
+    def test_what_is_no_index_is_refused_though_it_was_signed(self, content, got):
+        release = self.release(hashlib.sha256(content).hexdigest())
+        error = refusal(read_packages, release, "amd64", lambda _: content)
+        assert error.code == "base.malformed"
+        assert got in error.message

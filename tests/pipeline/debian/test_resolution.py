@@ -5,7 +5,7 @@ import pytest
 from pipeline.debian.mirrors import Mirrors
 from pipeline.debian.packages import PackageList
 from pipeline.debian.resolution import choose, resolve_base
-from pipeline.model.errors import CannotEvaluate, Refused
+from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
 from tests.support.debian import NOW, DebianArchive, make_deb, served, write_keys
 
 WANTED = PackageList(("libc6", "python3.13-minimal"), ("dpkg",))
@@ -140,3 +140,14 @@ def test_a_dependency_that_is_neither_listed_nor_left_out_is_refused():
 def test_a_dependency_may_be_listed_left_out_or_provided(wanted, provides):
     found = [stanza("aa", **{"Pre-Depends": "bb"}), stanza("bb"), stanza("xx", Provides=provides)]
     assert choose(wanted, found, architecture="amd64")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"), [("Version", "x:1", "base.malformed"), ("Size", "many", "document.shape")]
+)
+def test_a_package_whose_fields_say_nothing_is_refused(field, value, code):
+    stanza = {"Package": "libc6", "Version": "1", "Architecture": "all", "Size": "1", "SHA256": "0" * 64}
+    stanza |= {"Filename": "pool/main/a.deb", field: value}
+    with pytest.raises(GatehouseError) as refused:
+        choose(PackageList(("libc6",), ()), [("debian", stanza), ("debian", stanza)], architecture="amd64")
+    assert refused.value.code == code
