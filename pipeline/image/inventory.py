@@ -138,8 +138,9 @@ def _distributions(tree: Tree) -> Iterator[Distribution]:
         above = _PACKAGES.split(folder)[-1]
         if "/" in above and above != folder:
             continue  # vendored by the distribution that it lies in, and so a part of that one
-        # compat32 keeps a header as it stands where the newer policy would refuse or refold it.
-        metadata = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(entry.content)
+        # compat32 keeps a header as it stands where the newer policy would refuse or refold it. METADATA is UTF-8.
+        text = entry.content.decode("utf-8", "replace")
+        metadata = email.parser.Parser(policy=email.policy.compat32).parsestr(text)
         if not metadata["Name"] or not metadata["Version"]:
             raise _unreadable(path, "no name or version", "core metadata")
         yield Distribution(

@@ -56,7 +56,7 @@ def of_wheel(metadata: Message) -> Entity:
         for name, address in email.utils.getaddresses([_words(metadata, field)])
     ]
     names = [_words(metadata, "Author"), _words(metadata, "Maintainer")]
-    names.append(", ".join(name or address for name, address in addresses if name or address))
+    names.append(", ".join(dict.fromkeys(name or address for name, address in addresses if name or address)))
     named = next((name for name in names if name and name.upper() != "UNKNOWN"), UNKNOWN)
     emails = [address for _, address in addresses if _EMAIL.fullmatch(address)]
     return Entity(name=named[:200], emails=tuple(dict.fromkeys(emails)), urls=tuple(_addresses(metadata))[:1])

@@ -69,6 +69,12 @@ def test_what_a_distribution_vendors_is_a_part_of_it():
     assert releases(dist(f"{SITE}/thing/_vendor/inner-1.dist-info", "inner")) == []
 
 
+def test_metadata_is_read_as_the_utf_8_that_it_is():
+    text = "Name: thing\nVersion: 1.0\nAuthor-email: Łukasz <l@example.org>\n"
+    (found,) = read_inventory({f"{SITE}/thing-1.0.dist-info/METADATA": file(text.encode())}).distributions
+    assert found.metadata["Author-email"] == "Łukasz <l@example.org>"
+
+
 def test_a_distribution_without_a_name_cannot_be_read():
     with pytest.raises(CannotEvaluate, match="no name or version"):
         read_inventory({f"{SITE}/thing-1.0.dist-info/METADATA": file(b"Metadata-Version: 2.4\n")})

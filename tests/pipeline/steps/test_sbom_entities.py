@@ -20,6 +20,7 @@ def wheel(*fields):
     [
         (["Author: The Team", "Maintainer: Others"], "The Team"),
         (["Author-email: Ann Author <ann@example.org>, bob@example.org"], "Ann Author, bob@example.org"),
+        (["Author-email: Ann <ann@example.org>", "Maintainer-email: Ann <ann@example.org>"], "Ann"),
         (["Author: UNKNOWN", "Maintainer: The Team"], "The Team"),
         ([], "NOASSERTION"),
     ],
