@@ -145,8 +145,7 @@ class _Search:
         code, kind = finding.code, finding.kind
         family = code.partition(".")[0]
         if code == "signer.unset":
-            named = repository_of(self._release) or "owner/name"
-            text = f'set repository = "{named}" in policies/environments.toml, on the protected branch'
+            text = f'set repository = "{self._repository}" in policies/environments.toml, on the protected branch'
             yield Change(act="repository", text=text)
         elif code == "evidence.missing":
             yield from self._make(kind)
@@ -167,7 +166,9 @@ class _Search:
     def _of_a_rule(self, finding: Finding, world: Release) -> Iterator[Change]:
         refused = list(self._items(finding, world))
         if finding.kind == Kind.VULNERABILITIES and not refused:
-            yield from self._make(finding.kind)
+            # The newest audit counts, so that another one is all that it takes.
+            yield Change(act="make", about=str(finding.kind), text=f"audit again, and attest: {finding.fix}")
+            return
         for name, package, fixed in refused:
             if finding.code.startswith(_EXCUSABLE):
                 exception = exception_for(finding.code, name, self._environment, self._now)
@@ -184,7 +185,7 @@ class _Search:
                     act="update", about=package, text=f"update {package} {to}: `scripts/nox -s lock -- update`"
                 )
             break  # one item after the other: each has to be dealt with
-        if finding.kind is not None and not (finding.kind == Kind.VULNERABILITIES and refused):
+        if finding.kind is not None and finding.kind != Kind.VULNERABILITIES:
             yield Change(act="mend", about=str(finding.kind), text=f"mend {finding.kind}: {finding.fix}")
         yield self._build(world)
 
@@ -214,9 +215,13 @@ class _Search:
         if any(not isinstance(one, GithubSigner) for one in signers) or hosted is None:
             text = "build a new image and attest it: `scripts/pipeline --fresh`"
         else:
-            repository = hosted.repository or world.policy.repository
+            repository = hosted.repository or self._release.policy.repository or self._repository
             text = f"let {hosted.workflow} of {repository} on {hosted.ref} build and attest a new image"
         return Change(act="build", text=text)
+
+    @property
+    def _repository(self) -> str:
+        return repository_of(self._release) or "owner/name"
 
     def _remove(self, code: str) -> Iterator[Change]:
         for flaw in self._release.evidence:

@@ -4,7 +4,7 @@ The judge is asked about it as about any other, so that a change counts for what
 """
 
 import copy
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -112,7 +112,9 @@ class _World:
         content = {slot: copy.deepcopy(told) for slot, told in self._contents(self.release.evidence).items()}
         for slot in self._slots(LISTED):
             good = self._good(slot)
-            if good is not None and (slot[0] in about["mend"] or (slot not in content and slot[0] in about["make"])):
+            # Of vulnerabilities the newest counts; of other kinds making it again changes nothing of what it says.
+            made = slot[0] in about["make"] and (slot not in content or slot[0] == Kind.VULNERABILITIES)
+            if good is not None and (made or slot[0] in about["mend"]):
                 content[slot] = good
         for (kind, _), predicate in content.items():
             if kind == Kind.PROVENANCE:
@@ -169,7 +171,7 @@ class _World:
         kind, _ = slot
         if kind not in self.good.predicates:
             return None
-        good = copy.deepcopy(self.good.predicates[kind])
+        good = self._of_this_source(self.good.predicates[kind])
         told = self._contents(self.release.evidence).get(slot)
         purls = self._materials()
         if kind == Kind.VULNERABILITIES:
@@ -183,6 +185,14 @@ class _World:
             definition = told["buildDefinition"]
             good["buildDefinition"]["resolvedDependencies"] = definition["resolvedDependencies"]
         return good
+
+    def _of_this_source(self, good: dict[str, Any]) -> dict[str, Any]:
+        """The good release's words with this one's commit, tree and repository."""
+        theirs, ours = self.good.context.source, self._context["source"]
+        repository = self.release.policy.repository or self.good.repository
+        names = {theirs.commit: ours["commit"], theirs.tree: ours["tree"], self.good.repository: repository}
+        replaced: dict[str, Any] = _replaced(good, names)
+        return replaced
 
     def _build_here(self, predicate: dict[str, Any]) -> None:
         """Built where this environment wants it: by a builder and in a way that it allows."""
@@ -226,6 +236,15 @@ class _World:
         piece = self._piece((Kind.EVIDENCE_LIST, None), predicate)
         if piece is not None:
             yield piece
+
+
+def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+    """A copy of JSON in which each text that is one of ``names`` is another."""
+    if isinstance(value, dict):
+        return {name: _replaced(item, names) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, names) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _component(purl: str, licences: Any) -> dict[str, Any]:

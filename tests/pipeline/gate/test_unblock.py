@@ -1,8 +1,10 @@
 """The smallest set of changes: each one needed, and the judge says PASSED once they are made."""
 
 import copy
+import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -133,7 +135,7 @@ def test_an_audit_that_found_nothing_out_is_made_again(unblocked):
 
     (way,) = unblocked(blind, "staging", made=release.hosted).ways
     assert ids(way) == ["make vulnerabilities"]
-    assert "`scripts/nox -s audit attest`" in way.changes[0].text
+    assert way.changes[0].text == "audit again, and attest: look at the feed, then audit again: `scripts/nox -s audit`"
 
 
 def test_evidence_of_the_wrong_signer_is_one_thing_to_do(unblocked, good):
@@ -279,3 +281,26 @@ def test_every_session_that_is_named_is_there(unblocked, root, good):
                     named.update(found.split())
     assert {"audit", "attest", "smoke", "reproduce", "source"} <= named
     assert named - {"update"} <= sessions
+
+
+def test_the_source_that_is_imagined_is_this_releases_and_not_the_good_ones(policy, good):
+    """Rules hold the forge's answer against the commit that was built."""
+    predicates = release.predicates()
+    here = release.context(commit="7" * 40, tree="8" * 40, uri="git+https://github.com/acme/other")
+    for name, predicate in predicates.items():
+        if "gatehouse_context" in predicate:
+            predicate["gatehouse_context"] = here
+        if name.startswith("sbom"):
+            predicate["metadata"]["properties"][0]["value"] = json.dumps(here)
+    evidence = tuple(release.hosted(predicates, commit="7" * 40).values())
+    one = Release(image=release.IMAGE, evidence=evidence, policy=policy, memory=Memory())
+    (way,) = unblock(one, "production", good, release.NOW).ways
+    assert ids(way) == ["make source"]
+
+
+@pytest.mark.parametrize("days", [40, 400])
+def test_what_is_too_old_is_made_again_where_the_newest_counts_and_else_built(policy, good, days):
+    one = Release(image=release.IMAGE, evidence=tuple(release.hosted().values()), policy=policy, memory=Memory())
+    (way,) = unblock(one, "staging", good, release.NOW + timedelta(days=days)).ways
+    assert ids(way) == (["make vulnerabilities"] if days == 40 else ["build"])
+    assert way.needed
