@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.debian.packages import Package
 from pipeline.image.composer import Composed
 from pipeline.image.foreign_base import Reference
+from pipeline.image.layer import compressor
 from pipeline.image.layer_cache import code_digest
 from pipeline.image.purls import debian_purl, oci_purl, wheel_purl
 from pipeline.image.wheels import Wheel
@@ -38,7 +39,11 @@ def build_provenance(
             "platforms": sorted(settings.image.platforms),
             "source": f"{context.source.uri}@{context.source.commit}",
         },
-        internalParameters={"byte_code": settings.image.byte_code, "version": settings.app.version},
+        internalParameters={
+            "byte_code": settings.image.byte_code,
+            "compressor": compressor(),
+            "version": settings.app.version,
+        },
         resolvedDependencies=[
             _source(context),
             *_locks(context),

@@ -2,13 +2,15 @@ import gzip
 import io
 import os
 import tarfile
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.image import layer
 from pipeline.image.archive import gunzip, read_tree
-from pipeline.image.layer import BLOCK, Entry, Kind, compress, file, folder, link, pack, tar, with_folders
+from pipeline.image.layer import BLOCK, Entry, Kind, compress, compressor, file, folder, link, pack, tar, with_folders
 
 TREE = {"usr/bin/x": file(b"x", executable=True), "a": link("usr/bin/x"), "home": folder(owner=65532)}
 #: Seen once, on Python 3.11 with zlib 1.2.13, and 3.13 with zlib 1.3.1; a change of it changes every image.
@@ -33,6 +35,15 @@ def test_every_entry_carries_the_given_time_and_no_name_of_an_owner():
 
 def test_the_bytes_are_the_known_ones_on_every_python():
     assert pack(TREE, time=1234).digest == KNOWN
+
+
+def test_zlib_is_known_by_what_it_writes(monkeypatch):
+    compressor.cache_clear()
+    assert compressor() == "zlib"
+    compressor.cache_clear()
+    monkeypatch.setattr(layer, "LEVEL", 1)  # as another library at our level: the same content in other bytes
+    assert compressor() == f"not zlib: {zlib.ZLIB_RUNTIME_VERSION}"
+    compressor.cache_clear()
 
 
 def test_the_gzip_header_names_no_time_and_no_system():
