@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.gate.evidence import ImageFacts, Piece
+from pipeline.gate.evidence import Evidence, Flaw, ImageFacts, Piece
 from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.identity import Verified
 from pipeline.gate.policy import Policy, load_policy
@@ -67,11 +67,11 @@ def find_target(job: Job, store: Readable, digest: Digest) -> Target:
     image, facts = read_image(store, str(digest))
     policies = job.root / POLICIES
     policy = load_policy(policies)
-    found = [one for one in gather(store, facts, load_roots(job.state, policies)) if isinstance(one, Piece)]
-    trusted = list(_trusted(found, policy))
+    evidence = gather(store, facts, load_roots(job.state, policies))
+    trusted = list(_trusted([one for one in evidence if isinstance(one, Piece)], policy))
     same = all(same_predicate(dict(one.plain), dict(trusted[0].plain)) for one in trusted)
     if not trusted or not same or not isinstance(trusted[0].predicate, Provenance):
-        raise _no_provenance(digest, f"{len(trusted)} that say different things" if trusted else _others(found))
+        raise _no_provenance(digest, f"{len(trusted)} that say different things" if trusted else _others(evidence))
     provenance = trusted[0].predicate
     if provenance.context.source.dirty:
         raise _dirty(provenance)
@@ -85,9 +85,13 @@ def _trusted(pieces: Sequence[Piece], policy: Policy) -> Iterator[Piece]:
             yield piece
 
 
-def _others(pieces: Sequence[Piece]) -> str:
+def _others(evidence: Sequence[Evidence]) -> str:
+    pieces = [one for one in evidence if isinstance(one, Piece)]
     signers = sorted({str(piece.verified.identity) for piece in pieces if piece.kind is Kind.PROVENANCE})
-    return f"only one by {signers[0]}" if signers else "none"
+    if signers:
+        return f"only one by {signers[0]}"
+    unknown = [one for one in evidence if isinstance(one, Flaw)]
+    return f"{len(unknown)} bundles that do not verify here: {unknown[0].error.message}" if unknown else "none"
 
 
 def _no_provenance(digest: Digest, got: str) -> CannotEvaluate:

@@ -97,3 +97,12 @@ def test_a_second_run_signs_and_pushes_nothing_anew(clone, released, repository)
     ended = clone.run("--registry", repository)
     assert ended.code == 0, ended.output
     assert f"9 attestations on {released[0]}, 9 kept" in re.sub(r"\s+", " ", ended.output)
+
+
+def test_the_engine_builds_the_released_image_again_and_that_is_attached_to_it(clone, released, repository):
+    ended = clone.run("-s", "reproduce", "--", f"{repository}@{released[0]}", script="nox")
+    assert ended.code == 0, ended.output
+    assert f"reproduce: passed: {released[0]}: the same digest from engine docker" in ended.output
+    verified = clone.run("verify", released[0], "--registry", repository, script="gatehouse")
+    assert verified.code == 0, verified.output
+    assert re.search(r"^ +reproduction .* PASSED, compared files", verified.output, re.MULTILINE), verified.output

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import processes
 from pipeline.git import git
+from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Status
 from pipeline.reproduction.rebuilding import build_again
@@ -52,6 +53,10 @@ def test_an_image_in_a_registry_is_reproduced_by_a_clone_that_never_built_it(
         repository = f"{host}/team/service"
         store = open_store(repository, built.job.state)
         attest.attest(built.job, store, rekor_v1.signer())
+        unknowing = dataclasses.replace(stranger.job, options=(f"{repository}@{built.digest}",), now=built.job.now)
+        with pytest.raises(CannotEvaluate, match=r"got \d+ bundles that do not verify here: ") as unknown:
+            reproduce(unknowing, lambda: contextlib.nullcontext(rekor_v1.signer()), second_build)
+        assert unknown.value.code == "reproduction.provenance"
         trust(stranger, rekor_v1.trusted_root)
         job = dataclasses.replace(stranger.job, options=(f"{repository}@{built.digest}",), now=built.job.now)
         assert job.read_record("image") is None
