@@ -21,6 +21,14 @@ COMMIT_LABEL = "org.opencontainers.image.revision"
 _SAME_TREE = "make all evidence in one run over one commit: `scripts/pipeline --fresh`"
 
 
+#: What is attested anew on the same image: of these the newest counts. All else says the same of it, however often.
+_RENEWED = {
+    Kind.VULNERABILITIES: "audit again: `scripts/nox -s audit attest`",
+    Kind.EVIDENCE_LIST: "attest again: `scripts/nox -s attest`",
+}
+_NOT_RENEWED = "build and attest an image of a newer commit: `scripts/pipeline`"
+
+
 def source_findings(pieces: Sequence[Piece]) -> Iterator[Finding]:
     """Every predicate names the provenance's source tree and locks; a workflow signed on that commit."""
     base = _base(pieces)
@@ -147,7 +155,7 @@ def time_findings(pieces: Iterable[Piece], ages: MaxAge, now: datetime) -> Itera
             yield Finding(
                 code="evidence.expired",
                 message=f"{piece.name}: too old (got {rfc3339(verified)}, expected after {rfc3339(oldest)})",
-                fix="make this evidence again and attest it",
+                fix=_RENEWED.get(piece.kind, _NOT_RENEWED),
                 kind=piece.kind,
             )
 

@@ -213,10 +213,11 @@ class _Search:
         signers = usable(world.policy, here, Kind.PROVENANCE)
         hosted = next((one for one in signers if isinstance(one, GithubSigner)), None)
         if any(not isinstance(one, GithubSigner) for one in signers) or hosted is None:
-            text = "build a new image and attest it: `scripts/pipeline --fresh`"
+            text = "build and attest an image of a newer commit: `scripts/pipeline`"
         else:
             repository = hosted.repository or self._release.policy.repository or self._repository
-            text = f"let {hosted.workflow} of {repository} on {hosted.ref} build and attest a new image"
+            text = f"let {hosted.workflow} of {repository} on {hosted.ref} build and attest an image of a newer commit"
+        # The same commit gives the same digest again, with all that hangs on it.
         return Change(act="build", text=text)
 
     @property

@@ -43,7 +43,7 @@ def test_the_text_says_first_when_it_ends_and_tells_one_cause_once(policy):
     text = as_text(told(policy), WIDE)
     assert "development: accepts today, refuses from 2026-11-27T10:00:01Z on\n" in text
     assert "\n  2026-11-27 10:00 refuses evidence.expired: vulnerabilities: too old (got 2026-11-20T10:00:00Z" in text
-    assert "\n                           fix: make this evidence again and attest it\n" in text
+    assert "\n                           fix: audit again: `scripts/nox -s audit attest`\n" in text
     assert ", and so are provenance, tests, sast" in " ".join(text.split())
     assert "production: refuses today already (" in text
     assert text.count("2027-02-18 10:00 refuses evidence.expired") == 1
