@@ -86,8 +86,8 @@ def _incomplete(platform: str, document: Mapping[str, Any]) -> list[Problem]:
     return [
         Problem(
             code="sbom.incomplete",
-            message=f"SBOM of {platform}: without all of {name} (got no {', no '.join(lacking[:3])}"
-            f"{f' and {len(lacking) - 3} more' if len(lacking) > 3 else ''}, expected every field)",
+            message=f"SBOM of {platform}: without all of {name} (got {len(lacking)} fields too few, the first "
+            f"{lacking[0]}, expected every field)",
             fix="say what is the application's in pipeline.toml (app.supplier, app.contact, app.licence); "
             "of a package, ask its author, or lock another",
         )
