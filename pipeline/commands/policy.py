@@ -85,12 +85,18 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _code(name: str) -> list[str]:
-    """The lines about a code that the pipeline itself refuses with."""
-    from pipeline.report.codes import read_codes
-
-    found = [one for one in read_codes(root_folder() / "pipeline") if one.code == name]
-    said = {f"refusal: {one.message}" for one in found if one.certain and one.message.strip("…")}
-    return [f"{name}: a refusal of the pipeline itself, and no exception excuses it", *sorted(said)] if found else []
+    """The lines about a code that the pipeline itself refuses with, from the table that is made of its source."""
+    table = (root_folder() / "docs" / "codes.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in table if line.startswith(f"| `{name}` |")]
+    return [
+        line
+        for _, exits, message, where in rows
+        for line in (
+            f"{name}: a refusal of the pipeline itself ({where}), and no exception excuses it",
+            f"exit code: {exits}",
+            *(f"refusal: {one}" for one in message.replace("\\", "").split("<br>") if one),
+        )
+    ]
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -1,9 +1,13 @@
 """JSON Schema (draft 2020-12) of the policy's files, for editors; made from the models that read them."""
 
+import ast
+import inspect
+import itertools
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -26,7 +30,38 @@ MODELS: Mapping[str, type[BaseModel]] = {
 def schema(name: str) -> dict[str, Any]:
     """The schema of one file; KeyError for a name that is none of ``MODELS``."""
     made = MODELS[name].model_json_schema()
+    by_name = {model.__name__: model for model in _models(MODELS[name], set())}
+    for title, described in {**made.get("$defs", {}), MODELS[name].__name__: made}.items():
+        _describe(described, by_name.get(title))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": _file_name(name), **made}
+
+
+def _models(model: Any, seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
+    """``model`` and every model below its fields."""
+    if isinstance(model, type) and issubclass(model, BaseModel) and model not in seen:
+        seen.add(model)
+        for field in model.model_fields.values():
+            _models(field.annotation, seen)
+    for inner in get_args(model):
+        _models(inner, seen)
+    return seen
+
+
+def _describe(described: dict[str, Any], model: type[BaseModel] | None) -> None:
+    """Give the properties of one model's schema what stands below its fields in the source."""
+    for owner in reversed(model.__mro__) if model is not None else ():
+        if issubclass(owner, BaseModel) and owner is not BaseModel:
+            for field, text in _field_docstrings(owner):
+                described["properties"][field]["description"] = text
+
+
+def _field_docstrings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    [body] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    lines = body.body if isinstance(body, ast.ClassDef) else []
+    for line, following in itertools.pairwise(lines):
+        match line, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
 
 
 def schema_text(name: str) -> str:
