@@ -1,7 +1,6 @@
 """Old images leave the clone's own store after a promotion, and what may be wanted again stays."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -72,6 +71,6 @@ def test_an_image_that_went_begins_anew_in_the_memory(gate, stored):
     assert not recall(stored.state, stored.store, stored.image.digest).sequences
 
 
-def test_a_registry_is_left_as_it_is(gate):
-    registry = Registry("registry.example.org/team/app", locks=gate.state / "locks")
-    assert tidy(replace(gate, store=registry), now=LATER) == []
+def test_a_registry_is_left_as_it_is(stored, policy):
+    registry = Registry("registry.example.org/team/app", locks=stored.state / "locks")
+    assert tidy(stored.gate(policy, store=registry), now=LATER) == []
