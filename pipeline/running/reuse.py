@@ -30,6 +30,8 @@ _INPUTS: Mapping[str, tuple[str, ...]] = {
 }
 #: Steps whose result names the commit or the whole tree: any change is a change of their input.
 _WHOLE = ("sbom", "image", "smoke")
+#: Steps that look at the built image.
+_OF_IMAGE = ("sbom", "smoke")
 #: Where engines listen: one that comes or goes is a change of the smoke step's input.
 _ENGINES = ("/var/run/docker.sock", "/run/podman/podman.sock", f"/run/user/{os.getuid()}/podman/podman.sock")
 #: Steps that look at the world as it is now, so that an old answer is no answer.
@@ -44,7 +46,7 @@ class Decision:
     why: str
 
 
-def inputs_of(step: str, snapshot: Snapshot) -> dict[str, str]:
+def inputs_of(state: Path, step: str, snapshot: Snapshot) -> dict[str, str]:
     """Path to ``<mode> <blob>`` of each file that ``step`` reads; what is no file stands in angle brackets."""
     if step in _WHOLE:
         chosen = dict(snapshot.files) | {"<commit>": snapshot.commit}
@@ -54,7 +56,17 @@ def inputs_of(step: str, snapshot: Snapshot) -> dict[str, str]:
         chosen = {path: blob for path, blob in snapshot.files.items() if not path.startswith(_PROSE)}
     if step == "smoke":
         chosen["<engines>"] = " ".join([*filter(os.path.exists, _ENGINES), os.environ.get("DOCKER_HOST", "")])
+    if step in _OF_IMAGE:
+        chosen["<image>"] = _built(state)
     return chosen | {"<python>": platform.python_version()}
+
+
+def _built(state: Path) -> str:
+    """The digest of the image that is there; an engine gives the same tree another one with every build."""
+    try:
+        return str(json.loads((state / "steps" / "image.json").read_bytes())["outcome"]["data"]["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _note(state: Path, step: str) -> Path:
@@ -71,7 +83,7 @@ def decide(state: Path, step: str, snapshot: Snapshot, options: tuple[str, ...] 
         before = _inputs_of_last_pass(state, step)
     except _NotWholeError as error:
         return Decision(reuse=False, why=str(error))
-    now = inputs_of(step, snapshot)
+    now = inputs_of(state, step, snapshot)
     changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -100,7 +112,7 @@ def _inputs_of_last_pass(state: Path, step: str) -> dict[str, str]:
 def remember(state: Path, step: str, snapshot: Snapshot) -> None:
     """Note the inputs of a step that has just passed over ``snapshot``."""
     record = state / "steps" / f"{step}.json"
-    note = {"inputs": inputs_of(step, snapshot), "record": sha256_file(record)}
+    note = {"inputs": inputs_of(state, step, snapshot), "record": sha256_file(record)}
     write_atomic(_note(state, step), json.dumps(note, sort_keys=True).encode())
 
 

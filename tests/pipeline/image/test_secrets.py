@@ -2,9 +2,10 @@
 
 import pytest
 
+from pipeline.image import secrets
 from pipeline.image.inventory import read_inventory
 from pipeline.image.layer import file
-from pipeline.image.secrets import SHARE, Secret, detector, texts
+from pipeline.image.secrets import Secret, detector, texts
 from pipeline.model.errors import CannotEvaluate
 from tests.support.jobs import fake_environment
 from tests.support.wheelhouse import record_line
@@ -60,8 +61,9 @@ def test_what_is_told_holds_no_value(found):
     assert AWS not in repr(found)
 
 
-def test_much_text_is_shared_out_and_comes_back_in_order(checks_python):
-    filler = "word " * (SHARE // 8)
+def test_much_text_is_shared_out_and_comes_back_in_order(checks_python, monkeypatch):
+    monkeypatch.setattr(secrets, "SHARE", 100)
+    filler = "word " * 20
     sent = [(f"app/{number}.txt", filler + (AWS if number % 2 else "")) for number in range(4)]
     assert detector(checks_python)(sent) == [Secret(f"app/{number}.txt", "AWS Access Key") for number in (1, 3)]
 

@@ -128,3 +128,14 @@ def test_a_reused_result_speaks_of_today_s_source(clone):
     assert record["context"]["source"]["commit"] == snapshot.commit
     assert record["outcome"]["evidence"][0]["predicate"]["gatehouse_context"]["source"]["tree"] == snapshot.tree
     assert decide(clone, "tests").reuse
+
+
+@pytest.mark.parametrize("step", ["sbom", "smoke"])
+def test_what_was_seen_of_another_image_does_not_stand(clone, step):
+    image = clone / ".gatehouse" / "steps" / "image.json"
+    image.parent.mkdir(parents=True)
+    image.write_text(json.dumps({"outcome": {"data": {"digest": "sha256:1"}}}))
+    leave_pass(clone, step)
+    assert decide(clone, step).reuse
+    image.write_text(json.dumps({"outcome": {"data": {"digest": "sha256:2"}}}))
+    assert decide(clone, step).why == "<image> changed"
