@@ -27,6 +27,7 @@ from pipeline.report.run import (
     Verdict,
     Verified,
 )
+from pipeline.report.verdict_account import Build, Check, Subject
 
 MODELS: tuple[type[BaseModel], ...] = (
     Run,
@@ -37,6 +38,9 @@ MODELS: tuple[type[BaseModel], ...] = (
     Verdict,
     Refusal,
     Verified,
+    Subject,
+    Build,
+    Check,
     Bundle,
     Component,
     Audit,
