@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 #: Tests that need more than the clone: they run where they are asked for by name, as .ci/run does.
-_OUTSIDE = ("engine", "registry", "interop", "network")
+_OUTSIDE = ("engine", "registry", "interop", "network", "admission")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for marker in _OUTSIDE:
             if marker in item.keywords and marker not in asked:
-                item.add_marker(pytest.mark.skip(reason=f"{marker} tests run with -m {marker}, as .ci/run does"))
+                item.add_marker(pytest.mark.skip(reason=f"{marker} tests run with -m {marker}"))
 
 
 @pytest.hookimpl(wrapper=True)
