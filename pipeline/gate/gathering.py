@@ -49,7 +49,10 @@ def _labels(config: dict[str, Any]) -> dict[str, str]:
 def _index_platforms(index: dict[str, Any]) -> dict[str, Digest]:
     """Platform to manifest; raises CannotEvaluate where one is nameless or there twice."""
     platforms: dict[str, Digest] = {}
-    for entry in index.get("manifests") or []:
+    entries = index.get("manifests")
+    if not isinstance(entries, list):
+        raise malformed("image index", f"manifests = {entries!r}", "a list of manifests")
+    for entry in entries:
         name = _platform_name(entry.get("platform") if isinstance(entry, dict) else None)
         if name == NO_PLATFORM:
             continue

@@ -13,9 +13,11 @@ class GatehouseError(Exception):
     exit_code: ClassVar[int] = 3
 
     def __init__(self, code: str, message: str, *, fix: str) -> None:
-        super().__init__(message)
+        # What was got is often foreign: it must neither end the line nor steer a terminal.
+        line = "".join(one if one.isprintable() else "?" for one in " ".join(message.splitlines()))
+        super().__init__(line)
         self.code = code
-        self.message = message
+        self.message = line
         self.fix = fix
 
     def __str__(self) -> str:
