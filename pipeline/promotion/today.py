@@ -25,7 +25,7 @@ def today_of(job: Job, asked: Sources | None = None, *, sign: bool | None = None
         gate: Gate, image: Descriptor, facts: ImageFacts, evidence: tuple[Evidence, ...], here: Environment
     ) -> list[Finding]:
         locked, context = contents_of(evidence, gate.policy, here)
-        job.say(f"asking today's advisories about {len(locked.pins)} packages of {facts.digest.short}")
+        job.say(f"asking today's advisories about the packages of {facts.digest.short} ({len(locked.pins)})")
         (made,) = audit(job, asked or sources(job), locked, context).evidence
         signer = gate.signer()
         if signer.instance == "local" if sign is None else sign:
