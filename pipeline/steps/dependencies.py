@@ -24,7 +24,7 @@ from pipeline.model.outcome import Evidence, Problem
 from pipeline.model.predicates import Descriptor, TestResult, dump
 from pipeline.steps.allowed import FILE, load_allowed, normalised
 from pipeline.steps.job import Job
-from pipeline.steps.sbom import direct_requirements
+from pipeline.steps.sbom_contents import direct_requirements
 
 _NAME = SHAPES[Kind.DEPENDENCIES].configuration
 

@@ -5,41 +5,32 @@ What is installed the image's own layers say. Where a lock names it, the file th
 cyclonedx-bom says which components the lock has, so that our own reading of it is not the only one.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pipeline.debian import base_lock
-from pipeline.debian.packages import Architecture
 from pipeline.hash_locks import Locked, read_lock
-from pipeline.image.inventory import Inventory, files_of, read_inventory, runs
-from pipeline.image.layer import Tree
-from pipeline.image.wheels import LOCK, fetch_wheels, for_image, marker_environment
-from pipeline.indexes import pip_environment
+from pipeline.image.inventory import Inventory, read_inventory
+from pipeline.image.wheels import LOCK, for_image
 from pipeline.model.errors import Refused
 from pipeline.model.kinds import Kind
 from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.processes import run as run_tool
-from pipeline.steps import sbom_debian, sbom_python, sbom_schema
-from pipeline.steps.built_image import BuiltImage, read_image
+from pipeline.steps import sbom_schema
+from pipeline.steps.built_image import read_image
 from pipeline.steps.installed import version_of
 from pipeline.steps.job import Job
-from pipeline.steps.sbom_debian import DebFile
-from pipeline.steps.sbom_document import Contents, ImageFile, compose
+from pipeline.steps.sbom_contents import Release, architecture_of, gather, minor_of, release
+from pipeline.steps.sbom_document import compose
 from pipeline.steps.sbom_elements import lacking_bsi, lacking_ntia
-from pipeline.steps.sbom_python import WheelFile, dependencies
+from pipeline.steps.sbom_graph import Contents
 from pipeline.steps.tool_output import Report, read_json, typed, unreadable
 
 TOOL = "cyclonedx-bom"
-DIRECT = "requirements.in"
-Release = tuple[str, str]
-"""Normalised name, and version as PEP 440 normalises it."""
 
 
 class _Component(Report):
@@ -108,10 +99,6 @@ def _line(contents: Contents) -> str:
     return f"{contents.platform}: {python}, {len(contents.debian)} Debian packages, {hashes}"
 
 
-def release(name: str, version: str) -> Release:
-    return str(canonicalize_name(name)), str(Version(version))
-
-
 def ask_reference(job: Job, locked: set[Release]) -> None:
     """Hold the components that cyclonedx-bom reads from the lock against our own reading of it."""
     options = ("--output-reproducible", "--spec-version", "1.6", "--output-format", "JSON", "--no-validate")
@@ -142,7 +129,7 @@ def compare(found: Collection[Release], locked: set[Release], *, what: str) -> N
 
 def wanted(contents: Contents, locked: Sequence[Locked], inventory: Inventory) -> set[str]:
     """What the locks say is in the image."""
-    inside = for_image(locked, architecture=_architecture(contents.platform), python=_minor(inventory))
+    inside = for_image(locked, architecture=architecture_of(contents.platform), python=minor_of(inventory))
     debian = {_deb(file.package.name, file.package.version) for file in contents.locked}
     return {_wheel(item.name, item.version) for item in inside} | debian
 
@@ -180,96 +167,6 @@ def _wheel(name: str, version: str) -> str:
 
 def _deb(name: str, version: str) -> str:
     return f"debian {name} {version}"
-
-
-def _architecture(platform: str) -> Architecture:
-    return "arm64" if platform == "linux/arm64" else "amd64"
-
-
-def _minor(inventory: Inventory) -> str:
-    return ".".join(inventory.python.split(".")[:2])
-
-
-def gather(
-    job: Job, locked: list[Locked], image: BuiltImage, platform: str, tree: Tree, inventory: Inventory
-) -> Contents:
-    """Everything that is in the image of ``platform``, with the locked files that it came from."""
-    architecture, python = _architecture(platform), _minor(inventory)
-    if not python:
-        raise Refused(
-            "sbom.no-python",
-            f"image of {platform}: no Python in it (got none in its package records and bin folders, expected one)",
-            fix="build on the locked base, or on an image that holds Python",
-        )
-    debs = {} if image.base else _locked_debs(job, architecture)
-    wheels = _locked_wheels(job, locked, architecture, python)
-    packages = [
-        sbom_python.read_package(
-            found, wheels.get(release(found.name, found.version)), executable=runs(tree, files_of(tree, found))
-        )
-        for found in inventory.distributions
-    ]
-    environment = marker_environment(architecture, python)
-    by_name = {package.name: package for package in packages}
-    of_debian = any(one.name.startswith(f"python{python}") for one in inventory.debian)
-    return Contents(
-        platform=platform,
-        image=_image_file(image, platform),
-        system=inventory.system if image.base else ("debian", base_lock.load(job.root).suite),
-        python=packages,
-        needs=dependencies(direct_requirements(job.root), by_name, environment),
-        debian=[
-            sbom_debian.read_package(
-                found, debs.get((found.name, found.version)), executable=runs(tree, files_of(tree, found))
-            )
-            for found in inventory.debian
-        ],
-        locked=list(debs.values()),
-        interpreter="" if of_debian else inventory.python,
-        base=image.base,
-    )
-
-
-def _image_file(image: BuiltImage, platform: str) -> ImageFile:
-    content = image.path.read_bytes()
-    return ImageFile(
-        name=image.path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        sha512=hashlib.sha512(content).hexdigest(),
-        manifest=image.platforms[platform],
-    )
-
-
-def _locked_wheels(job: Job, locked: list[Locked], architecture: Architecture, python: str) -> dict[Release, WheelFile]:
-    wheels = fetch_wheels(
-        for_image(locked, architecture=architecture, python=python),
-        architecture=architecture,
-        python=python,
-        cache=job.state / "cache" / "wheels",
-        pip=job.python("checks"),
-        pip_environment=pip_environment(),
-        say=job.say,
-    )
-    return {release(wheel.name, wheel.version): sbom_python.read_file(wheel, path) for wheel, path in wheels.items()}
-
-
-def _locked_debs(job: Job, architecture: Architecture) -> dict[tuple[str, str], DebFile]:
-    lock = base_lock.require(job.root, job.settings)
-    files = base_lock.fetch_packages(lock, architecture, job.settings.base, job.state / "cache", job.say)
-    return {(package.name, package.version): sbom_debian.read_file(package, path) for package, path in files.items()}
-
-
-def direct_requirements(root: Path) -> list[Requirement]:
-    """What ``requirements.in`` asks for; raises Refused (``sbom.direct``) for a line that is no requirement."""
-    lines = [line.partition("#")[0].strip() for line in (root / DIRECT).read_text(encoding="utf-8").splitlines()]
-    try:
-        return [Requirement(line) for line in lines if line]
-    except InvalidRequirement as error:
-        raise Refused(
-            "sbom.direct",
-            f"{DIRECT}: a line that is no requirement (got {str(error).splitlines()[0]!r}, expected name and version)",
-            fix=f"keep options, addresses and other files out of {DIRECT}",
-        ) from error
 
 
 def describe(job: Job, contents: Contents) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pipeline.steps import dependencies
 from pipeline.steps.allowed import FILE, load_allowed
 from pipeline.steps.audit import with_dependencies
 from pipeline.steps.job import Job
-from pipeline.steps.sbom import direct_requirements
+from pipeline.steps.sbom_contents import direct_requirements
 from tests.support.composing import Site, site
 from tests.support.loopback import Reply, Request, loopback
 

@@ -17,6 +17,7 @@ from pipeline.model.outcome import Status, StepRecord
 from pipeline.model.predicates import Sbom, parse_predicate
 from pipeline.steps import image, sbom
 from pipeline.steps.built_image import read_image
+from pipeline.steps.sbom_contents import direct_requirements, gather
 from pipeline.steps.sbom_elements import lacking_bsi, lacking_ntia
 from tests.support.composing import DOCKERFILE
 from tests.support.jobs import SETTINGS, fake_environment, make_job
@@ -79,7 +80,7 @@ def describe(job, platform, tree=None):
     tree = tree or Archive(job.dist / "image.tar").tree(platform)
     locked = list(read_lock(job.root, "requirements.txt").values())
     found = read_inventory(tree)
-    contents = sbom.gather(job, locked, read_image(job, step="sbom"), platform, tree, found)
+    contents = gather(job, locked, read_image(job, step="sbom"), platform, tree, found)
     document = sbom.describe(job, contents)
     sbom.check_components(document, sbom.wanted(contents, locked, found), found)
     return document
@@ -292,7 +293,7 @@ def foreign(job):
     }
     found, locked = read_inventory(tree), list(read_lock(job.root, "requirements.txt").values())
     built = replace(read_image(job, step="sbom"), base=BASE)
-    contents = sbom.gather(job, locked, built, "linux/amd64", tree, found)
+    contents = gather(job, locked, built, "linux/amd64", tree, found)
     document = sbom.describe(job, contents)
     sbom.check_components(document, sbom.wanted(contents, locked, found), found)
     return document
@@ -345,5 +346,5 @@ def test_a_tool_that_leaves_something_out_or_crashes_is_noticed(tmp_path, job, s
 def test_a_line_of_requirements_in_that_is_no_requirement_is_refused(tmp_path):
     (tmp_path / "requirements.in").write_text("web\n-r other.in\n")
     with pytest.raises(Refused) as raised:
-        sbom.direct_requirements(tmp_path)
+        direct_requirements(tmp_path)
     assert raised.value.code == "sbom.direct"
