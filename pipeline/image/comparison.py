@@ -5,20 +5,19 @@ engine is told count; within one builder every byte does.
 """
 
 import hashlib
+import io
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.image.archive import Archive
-from pipeline.image.layer import Entry, Kind, Tree
-from pipeline.model.documents import canonical_json
+from pipeline.image.archive import Archive, read_tree
+from pipeline.image.layer import Entry, Kind, Tree, sha256, tar
+from pipeline.model.documents import canonical_json, parse_json
 
 NOTHING = "nothing"
-#: What decides how the image runs (OCI image specification 1.1, ``config.md``; the last four are Docker's).
-RUN_FIELDS = (
-    *("User", "WorkingDir", "Env", "Entrypoint", "Cmd", "ExposedPorts", "Volumes", "StopSignal", "Labels"),
-    *("Healthcheck", "Shell", "OnBuild", "StopTimeout"),
-)
+#: In which a builder tells when and how it built (OCI image specification 1.1, ``config.md``), and of its layers.
+_BUILDERS_OWN = ("created", "history", "rootfs")
 _SHOWN = 200
 
 
@@ -41,9 +40,13 @@ def compare_files(first: Archive, second: Archive) -> list[Difference]:
     Raises CannotEvaluate (``archive.malformed``).
     """
     differences = list(_platforms(first, second))
+    if not differences:
+        differences += compare_shapes(_index(first), _index(second), where="image index")
     for platform in sorted(first.platforms.keys() & second.platforms.keys()):
         differences += compare_trees(first.tree(platform), second.tree(platform), where=platform)
         differences += compare_configs(first.config(platform), second.config(platform), where=platform)
+        differences += compare_shapes(first.manifest(platform), second.manifest(platform), where=platform)
+        differences += compare_forms(first, second, platform)
     return differences
 
 
@@ -87,24 +90,76 @@ def _described(entry: Entry | None) -> str:
 
 
 def compare_configs(first: Mapping[str, Any], second: Mapping[str, Any], *, where: str) -> Iterator[Difference]:
-    """Architecture, system and what the engine is told of how to run it; an empty field and none are the same."""
-    fields = [("architecture", first, second), ("os", first, second)]
-    inner = [dict(config.get("config") or {}) for config in (first, second)]
-    fields += [(name, inner[0], inner[1]) for name in RUN_FIELDS]
-    for name, one, other in fields:
-        expected, got = _comparable(name, one.get(name)), _comparable(name, other.get(name))
-        if expected != got:
+    """Every field but those in which each builder tells of itself; an empty field and none are the same.
+
+    Unknown fields count: Go, in which engines are written, takes ``user`` for ``User``.
+    """
+    sides = [_fields(config) for config in (second, first)]
+    for name in sorted(sides[0].keys() | sides[1].keys()):
+        got, expected = (side.get(name) for side in sides)
+        if got != expected:
+            place = f"{where} configuration"
+            yield Difference(place=place, what=name, got=_short(got or NOTHING), expected=_short(expected or NOTHING))
+
+
+def _fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    inner = config.get("config") or {}
+    outer = {name: value for name, value in config.items() if name not in {*_BUILDERS_OWN, "config"}}
+    # The layers themselves were compared as files; what else stands beside them is nobody's.
+    rootfs = {f"rootfs.{name}": name for name in config.get("rootfs") or {}}
+    return {name: value for name, value in {**inner, **outer, **rootfs}.items() if value}
+
+
+def compare_shapes(first: Mapping[str, Any], second: Mapping[str, Any], *, where: str) -> Iterator[Difference]:
+    """Two manifests or indexes but for digests and sizes: no field, and no platform, that only one of them has."""
+    got, expected = _shape(second), _shape(first)
+    if got != expected:
+        yield Difference(place=where, what="manifest", got=_short(got), expected=_short(expected))
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, list):
+        shapes = [_shape(item) for item in value]
+        # Builders differ in how many layers they make: of those that look alike one is enough.
+        return [one for number, one in enumerate(shapes) if not _is_layer(one) or one not in shapes[:number]]
+    if isinstance(value, Mapping):
+        return {name: name if name in {"digest", "size"} else _shape(item) for name, item in value.items()}
+    return value
+
+
+def _is_layer(shape: Any) -> bool:
+    return isinstance(shape, Mapping) and "platform" not in shape
+
+
+def _index(archive: Archive) -> dict[str, Any]:
+    """The index over the platforms' manifests, empty where the image is one manifest."""
+    document = parse_json(archive.blob(archive.digest), what="image")
+    return document if "manifests" in document else {}
+
+
+def compare_forms(first: Archive, second: Archive, platform: str) -> Iterator[Difference]:
+    """Layers of the first that only it has are written as our builders write them.
+
+    Of a tar that is not, other readers may read other files than ours does: a name told twice, a hidden size.
+    """
+    shared = set(second.config(platform)["rootfs"]["diff_ids"])
+    for number, plain in enumerate(first.layers(platform), 1):
+        if sha256(plain) not in shared and not _is_ours(plain):
             yield Difference(
-                place=f"{where} configuration",
-                what=name,
-                got=_short(got or NOTHING),
-                expected=_short(expected or NOTHING),
+                place=f"{platform} layer {number}",
+                what="form",
+                got="as the builders write it",
+                expected="a tar that others may read otherwise",
             )
 
 
-def _comparable(name: str, value: Any) -> Any:
-    # The order of variables with different names says nothing, and builders differ in it.
-    return sorted(value) if name == "Env" and isinstance(value, list) else value or None
+def _is_ours(plain: bytes) -> bool:
+    with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as opened:
+        first = opened.next()
+    try:
+        return tar(read_tree(plain), time=int(first.mtime) if first else 0) == plain
+    except (ValueError, tarfile.TarError):  # among them a link to what is in a layer below
+        return False
 
 
 def compare_bytes(first: Archive, second: Archive) -> list[Difference]:
@@ -119,8 +174,8 @@ def compare_bytes(first: Archive, second: Archive) -> list[Difference]:
 
 
 def _config_bytes(first: Mapping[str, Any], second: Mapping[str, Any], *, where: str) -> Iterator[Difference]:
-    """The fields that ``compare_configs`` does not look at, but for the layers' digests, which are told as layers."""
-    for name in sorted((first.keys() | second.keys()) - {"architecture", "os", "config", "rootfs"}):
+    """The fields that ``compare_configs`` leaves out; the layers' digests are told as layers."""
+    for name in ("created", "history"):
         if first.get(name) != second.get(name):
             got, expected = (_short(config.get(name, NOTHING)) for config in (second, first))
             yield Difference(place=f"{where} configuration", what=name, got=got, expected=expected)

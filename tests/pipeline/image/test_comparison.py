@@ -1,10 +1,21 @@
 import dataclasses
+import io
+import json
+import tarfile
 
 import pytest
 
 from pipeline.image.archive import Archive, PlatformImage, write_archive
-from pipeline.image.comparison import Difference, compare_bytes, compare_configs, compare_files, compare_trees
-from pipeline.image.layer import Entry, Kind, file, folder, link, pack
+from pipeline.image.comparison import (
+    Difference,
+    compare_bytes,
+    compare_configs,
+    compare_files,
+    compare_shapes,
+    compare_trees,
+)
+from pipeline.image.layer import Entry, Kind, Packed, compress, file, folder, link, pack, sha256, tar
+from pipeline.model.documents import canonical_json
 
 TREE = {"app": folder(), "app/run": file(b"#!", executable=True), "lib": link("usr/lib")}
 CONFIG = {"User": "65532:65532", "Env": ["A=1", "B=2"], "Entrypoint": ["/app/run"]}
@@ -80,9 +91,31 @@ def test_another_architecture_is_a_difference():
     assert found == Difference(place="linux/amd64 configuration", what="architecture", got="arm64", expected="amd64")
 
 
-def test_the_order_of_variables_and_an_empty_field_are_no_difference():
-    other = config(Env=["B=2", "A=1"], Volumes=None, Labels={}, OnBuild=[], Hostname="builder")
-    assert list(compare_configs(config(), other, where="linux/amd64")) == []
+def test_an_empty_field_and_none_are_the_same():
+    other = config(Volumes=None, Labels={}, OnBuild=[], Hostname="")
+    assert list(compare_configs(config(), {**other, "variant": "", "author": None}, where="linux/amd64")) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        (config(user="0"), "user"),
+        ({**config(), "Config": {"User": "0"}}, "Config"),
+        ({**config(), "os.version": "10"}, "os.version"),
+        ({**config(), "rootfs": {"DIFF_IDS": []}}, "rootfs.DIFF_IDS"),
+        (config(Env=["B=2", "A=1"]), "Env"),
+    ],
+)
+def test_what_another_reader_could_take_for_something_is_a_difference(changed, what):
+    """Go, in which engines are written, reads the names of fields whatever their case; the last one counts."""
+    (found,) = compare_configs(config(), changed, where="linux/amd64")
+    assert found.what == what
+
+
+def test_when_and_how_it_was_built_is_each_builder_s_own():
+    told = {"created": "2026-01-01T00:00:00Z", "history": [{"created_by": "x"}], "rootfs": {"diff_ids": ["a"]}}
+    other = {"created": "2027-01-01T00:00:00Z", "rootfs": {"diff_ids": ["b", "c"]}}
+    assert list(compare_configs(config() | told, config() | other, where="linux/amd64")) == []
 
 
 def written(path, *trees, time=1, platforms=("linux/amd64",), created="2026-01-01T00:00:00Z"):
@@ -140,3 +173,72 @@ def test_a_platform_more_or_less_is_a_difference(tmp_path):
     (more,), (less,) = compare_files(one, both), compare_files(both, one)
     assert (more.place, more.what, more.got, more.expected) == ("linux/arm64", "platform", "an image", "nothing")
     assert (less.got, less.expected) == ("nothing", "an image")
+
+
+def rewritten(source, target, change):
+    """The archive at ``source`` with its one manifest changed, digests and all."""
+    archive = Archive(source)
+    (platform,) = archive.platforms
+    manifest = change(archive.manifest(platform))
+    content = canonical_json(manifest)
+    described = {"mediaType": manifest["mediaType"], "digest": sha256(content), "size": len(content)}
+    index = canonical_json({"schemaVersion": 2, "manifests": [described]})
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for member in old:
+            if member.name != "index.json":
+                new.addfile(member, old.extractfile(member))
+        for name, body in (("index.json", index), (f"blobs/{described['digest'].replace(':', '/')}", content)):
+            header = tarfile.TarInfo(name)
+            header.size = len(body)
+            new.addfile(header, io.BytesIO(body))
+    return Archive(target)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: {**manifest, "Layers": []},
+        lambda manifest: {**manifest, "annotations": {"x": "y"}},
+        lambda manifest: {**manifest, "layers": [{**one, "Digest": "sha256:0"} for one in manifest["layers"]]},
+        lambda manifest: {**manifest, "layers": [{**one, "urls": ["https://evil"]} for one in manifest["layers"]]},
+    ],
+)
+def test_a_manifest_that_says_more_is_a_difference(tmp_path, change):
+    first = written(tmp_path / "1", TREE)
+    other = rewritten(tmp_path / "1", tmp_path / "2", change)
+    assert [(one.place, one.what) for one in compare_files(first, other)] == [("linux/amd64", "manifest")]
+    assert [(one.place, one.what) for one in compare_files(other, first)] == [("linux/amd64", "manifest")]
+
+
+def twice(tree, path, hidden):
+    """A layer in which ``path`` comes twice: our reading takes the last, as engines do, or should."""
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, entry in {**tree, path: tree[path]}.items():
+            for content in (hidden, entry.content) if name == path else (entry.content,):
+                with tarfile.open(fileobj=io.BytesIO(tar({name: entry}, time=1))) as one:
+                    header = one.getmember(name)
+                header.size = len(content)
+                archive.addfile(header, io.BytesIO(content))
+    return plain.getvalue()
+
+
+def test_a_layer_that_can_be_read_in_two_ways_is_a_difference_though_we_read_the_same(tmp_path):
+    first = written(tmp_path / "1", TREE)
+    plain = twice(TREE, "app/run", b"#!evil")
+    compressed = compress(plain)
+    layer = Packed(compressed, sha256(compressed), sha256(plain))
+    config = {**first.config("linux/amd64"), "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]}}
+    write_archive(tmp_path / "2", [PlatformImage("linux/amd64", config, [layer])], name="thing", tag="1")
+    ambiguous = Archive(tmp_path / "2")
+    assert ambiguous.tree("linux/amd64") == first.tree("linux/amd64")
+    assert [(one.place, one.what) for one in compare_files(ambiguous, first)] == [("linux/amd64 layer 1", "form")]
+
+
+def test_one_platform_twice_in_an_index_is_a_difference(tmp_path):
+    both = written(tmp_path / "2", TREE, platforms=("linux/amd64", "linux/arm64"))
+    index = json.loads(both.blob(both.digest))
+    variant = {**index["manifests"][1], "platform": {**index["manifests"][1]["platform"], "variant": "v7"}}
+    changed = {**index, "manifests": [*index["manifests"], variant]}
+    (found,) = compare_shapes(index, changed, where="image index")
+    assert found.what == "manifest"
