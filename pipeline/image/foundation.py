@@ -3,6 +3,7 @@
 import posixpath
 import tarfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,10 +114,13 @@ def _lay_locked(
 ) -> Foundation:
     lock = base_lock.require(shop.root, settings)
     build = LowerLayers(shop, settings.base, lock, architecture, byte_code=settings.image.byte_code)
-    chosen = build.fetch(locked)
+    with ThreadPoolExecutor(1) as pool:
+        base = pool.submit(build.base)  # while pip waits for its index
+        chosen = build.fetch(locked)
+        layers = (base.result(), build.dependencies(chosen))
     return Foundation(
         platform=platform,
-        layers=(build.base(), build.dependencies(chosen)),
+        layers=layers,
         made_of=("locked Debian packages", "locked wheels"),
         environment=_ENVIRONMENT,
         packages=tuple(lock.packages[architecture]),
