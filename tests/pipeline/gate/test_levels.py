@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.gate.exceptions import PolicyException
 from pipeline.gate.levels import DEADLINES_MET, HARDENED, HARDENING_ATTRIBUTES, OWN, REPRODUCED
 from pipeline.gate.signers import GithubSigner
 from pipeline.image.hardening import ATTRIBUTES
@@ -197,3 +198,23 @@ def test_what_only_a_superseded_list_names_reaches_nothing(judged):
     judgement = judged(made)
     assert judgement.passed
     assert REPRODUCED not in judgement.levels
+
+
+def test_an_exception_that_excuses_a_deadline_meets_none(judged, policy):
+    predicates = release.predicates()
+    predicates["vulnerabilities"]["scanner"]["result"] = [release.finding("high", "2020-01-01T00:00:00Z")]
+    excused = PolicyException(
+        id="EX-1",
+        code="vulnerabilities.deadline",
+        finding="GHSA-0000",
+        environments=("development",),
+        owner="rita@example.org",
+        reason="the part of it that is vulnerable is not in use here",
+        ticket="ACME-1",
+        created=release.NOW.date(),
+        expires=release.NOW.date(),
+    )
+    judgement = judged(release.pieces(predicates), policy=replace(policy, exceptions=(excused,)))
+    assert judgement.passed
+    assert judgement.exceptions == ("EX-1",)
+    assert DEADLINES_MET not in judgement.levels
