@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from pipeline.files import write_atomic
+from pipeline.gate.functions import FUNCTIONS
 from pipeline.gate.policy import Policy, load_policy
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.model.kinds import LISTED, SHAPES, Kind
@@ -167,6 +168,11 @@ def codes(root: Path) -> str:
     return table(["code", "exit code", "message", "from"], sorted(rows))
 
 
+def functions(_: Path) -> str:
+    """What rules may call, beside CEL's own."""
+    return table(["function", "gives"], [[f"`{one.signature}`", one.says] for one in FUNCTIONS])
+
+
 def _prose(text: str) -> str:
     return re.sub(r"([<>*_`\[\]])", r"\\\1", text)
 
@@ -178,6 +184,7 @@ MAKERS: Mapping[str, Callable[[Path], str]] = {
     "kinds": kinds,
     "settings": settings,
     "codes": codes,
+    "functions": functions,
     "formats": lambda _: formats(),
 }
 
