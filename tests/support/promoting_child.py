@@ -1,4 +1,4 @@
-"""A promotion in a process of its own, killed when it is about to put its n-th file in its place, or just has."""
+"""A promotion in a process of its own, killed when it is about to put its n-th file in its place."""
 
 import os
 import signal
@@ -17,22 +17,20 @@ from pipeline.steps.job import Job
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def kill_at(due: int, *, after: bool) -> None:
+def kill_at(due: int) -> None:
     real, seen = os.replace, 0
 
     def replace(*arguments: Any, **options: Any) -> None:
         nonlocal seen
         seen += 1
-        if seen == due and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(*arguments, **options)
         if seen == due:
             os.kill(os.getpid(), signal.SIGKILL)
+        real(*arguments, **options)
 
     os.replace = replace
 
 
-def main(root: str, image: str, due: str, after: str) -> None:
+def main(root: str, image: str, due: str) -> None:
     setattr(opening, "open_signer", partial(open_signer, detect=lambda: None))  # noqa: B010 - a patch, and meant so
     source = Source(uri="git+file:local", commit="a" * 40, tree="b" * 40, dirty=False, committed=0)
     job = Job(
@@ -42,7 +40,7 @@ def main(root: str, image: str, due: str, after: str) -> None:
         now=datetime.now(UTC),
         options=("development", image),
     )
-    kill_at(int(due), after=after == "after")
+    kill_at(int(due))
     sys.stdout.write(f"{step.run(job).finding}\n")
 
 
