@@ -120,6 +120,7 @@ def _schema(arguments: argparse.Namespace) -> int:
 def _vex(arguments: argparse.Namespace) -> int:
     from pipeline.gate.openvex import openvex
     from pipeline.gate.policy import load_policy
+    from pipeline.model.errors import Refused
 
     policy, settings = load_policy(_folder(arguments)), load_settings("")
     policy.environment(arguments.environment)
@@ -131,5 +132,12 @@ def _vex(arguments: argparse.Namespace) -> int:
         policy.repository or settings.app.name,
         _now(arguments),
     )
+    if document is None:
+        raise Refused(
+            "policy.vex",
+            f"{arguments.environment}: nothing to say of {arguments.image} (got no exception on a vulnerability in "
+            "force, expected one)",
+            fix="nothing to mend: without exceptions, what scanners find is as they say",
+        )
     print(json.dumps(document, indent=2, ensure_ascii=False))
     return 0

@@ -14,7 +14,6 @@ from pipeline.gate.judgement import rfc3339
 from pipeline.gate.verdict import image_purl
 from pipeline.model.digests import Digest
 from pipeline.model.documents import canonical_json
-from pipeline.model.errors import Refused
 
 CONTEXT = "https://openvex.dev/ns/v0.2.0"
 _ID = "https://gatehouse.dev/vex/"
@@ -22,11 +21,11 @@ _ID = "https://gatehouse.dev/vex/"
 
 def openvex(
     exceptions: Sequence[PolicyException], environment: str, image: Digest, name: str, author: str, now: datetime
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """The document about one image in one environment: the exceptions in force there that name a vulnerability.
 
-    ``name`` is the image's, ``author`` who answers for the policy. The same arguments give the same document. Raises
-    Refused (``policy.vex``) where there is none: a document without a statement is no OpenVEX.
+    None where there is none: a document without a statement is no OpenVEX. ``name`` is the image's, ``author`` who
+    answers for the policy. The same arguments give the same document.
     """
     statements = [
         _statement(one, image, name)
@@ -35,11 +34,7 @@ def openvex(
         if one.in_force(now) and one.speaks_of(image)
     ]
     if not statements:
-        raise Refused(
-            "policy.vex",
-            f"{environment}: nothing to say of {image} (got no exception on a vulnerability in force, expected one)",
-            fix="nothing to mend: without exceptions, what scanners find is as they say",
-        )
+        return None
     body = {"author": author, "role": f"policy of {environment}", "timestamp": rfc3339(now), "version": 1}
     content = canonical_json([body, str(image), statements])
     return {

@@ -1,6 +1,7 @@
 """``policies/*.toml`` as frozen data: what is unknown, doubled, empty or missing is refused."""
 
 import hashlib
+import itertools
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -55,8 +56,12 @@ class Policy:
 
     @cached_property
     def _by_place(self) -> dict[tuple[Kind, str], tuple[CompiledRule, ...]]:
-        places = [(kind, environment.name) for kind in Kind for environment in self.environments]
-        return {place: tuple(one for one in self.rules if one.rule.applies(*place)) for place in places}
+        everywhere = tuple(environment.name for environment in self.environments)
+        found: dict[tuple[Kind, str], list[CompiledRule]] = {}
+        for one in self.rules:
+            for place in itertools.product(one.rule.kinds, one.rule.environments or everywhere):
+                found.setdefault(place, []).append(one)
+        return {place: tuple(rules) for place, rules in found.items()}
 
     def environment(self, name: str) -> Environment:
         """Raises CannotEvaluate (``policy.environment``) for a name that the policy does not have."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.gate.policy import ENVIRONMENTS_FILE, FILES, RULES_FILE, load_policy, policy_digest
+from pipeline.gate.policy import ENVIRONMENTS_FILE, EXCEPTIONS_FILE, FILES, RULES_FILE, load_policy, policy_digest
 from pipeline.gate.policy_explained import summary
 from pipeline.model.errors import CannotEvaluate
 from pipeline.signing.identities import LOCAL_IDENTITY, LOCAL_ISSUER
@@ -221,14 +221,21 @@ def test_the_digest_changes_with_any_file_its_name_or_its_place(folder):
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
-@example(content=b"a=" + b"[" * 5000)
-@example(content=b'repository="\\ud800"')
-@example(content=b"repository=" + b"9" * 5000)
-def test_whatever_a_policy_file_holds_only_our_own_errors_come_out(folder, content):
-    (folder / ENVIRONMENTS_FILE).write_bytes(content)
-    with pytest.raises(CannotEvaluate, match=r"policies/environments\.toml: not a policy"):
-        load_policy(folder)
+@given(content=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)), name=st.sampled_from(FILES))
+@example(content=b"a=" + b"[" * 5000, name=ENVIRONMENTS_FILE)
+@example(content=b'repository="\\ud800"', name=ENVIRONMENTS_FILE)
+@example(content=b"repository=" + b"9" * 5000, name=ENVIRONMENTS_FILE)
+@example(content=b"exception = [[[]]]", name=EXCEPTIONS_FILE)
+@example(content=b"exception = [{created = 0001-01-01}]", name=EXCEPTIONS_FILE)
+def test_whatever_a_policy_file_holds_only_our_own_errors_come_out(folder, root, content, name):
+    (folder / name).write_bytes(content)
+    try:
+        with contextlib.suppress(CannotEvaluate):
+            # Of the three the exceptions alone may be empty.
+            assert load_policy(folder).exceptions == ()
+            assert name == EXCEPTIONS_FILE
+    finally:
+        shutil.copy(root / "policies" / name, folder)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
