@@ -3,13 +3,13 @@
 Nothing of the first build is used but its provenance: not its caches, not its work tree, not its environment.
 """
 
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 from pipeline import processes
+from pipeline.files import locked
 from pipeline.image.archive import Archive
 from pipeline.image.comparison import Difference
 from pipeline.model.digests import Digest
@@ -19,6 +19,7 @@ from pipeline.model.outcome import Artifact, Evidence, Outcome, Problem, Status
 from pipeline.reproduction.rebuilding import Rebuilt, build_again
 from pipeline.reproduction.result import Reproduction, another_machine, compare, context_of, predicate, shared_inputs
 from pipeline.reproduction.target import Target, built_here, find_target, read_reference
+from pipeline.runtime.sandbox import workplace
 from pipeline.signing.opening import open_signer
 from pipeline.signing.signer import Signer
 from pipeline.steps.attaching import Subject, attach_listed
@@ -54,12 +55,12 @@ def reproduce(job: Job, signing: OpenSigner, build: BuildAgain) -> Outcome:
         raise _no_image()
     store = open_store(settings.store.registry, job.state, docker_config=job.docker_config)
     target = find_target(job, store, digest)
-    with tempfile.TemporaryDirectory(prefix="gatehouse-reproduction-") as folder:
+    with locked(job.state / "locks" / "reproduction.lock"), workplace(job.state / "reproduction") as folder:
         job.say(f"fetching {digest}")
-        pull_archive(store, target.image, Path(folder) / "first.tar")
-        second = build(job, target, Path(folder))
+        pull_archive(store, target.image, folder / "first.tar")
+        second = build(job, target, folder)
         job.say("comparing the two builds")
-        result = compare(target.provenance, Archive(Path(folder) / "first.tar"), second)
+        result = compare(target.provenance, Archive(folder / "first.tar"), second)
     written = job.write_artifact(job.dist / "reports" / "reproduction.txt", _text(digest, result).encode())
     if not result.conclusive:
         raise _other_version(result)

@@ -79,6 +79,15 @@ def test_again_attaches_nothing_and_neither_does_attesting_again(built):
     assert built.store.referrers(built.store.resolve(built.digest).digest) == before
 
 
+def test_what_a_killed_run_left_goes_and_nothing_stays(built):
+    left = built.job.state / "reproduction" / "engine" / "clone"
+    left.mkdir(parents=True)
+    (left / "old").write_text("")
+    left.chmod(0o500)
+    assert built.reproduce().status is Status.PASSED
+    assert not (built.job.state / "reproduction").exists()
+
+
 def test_the_bundles_of_this_clone_s_image_and_the_report_lie_below_dist(built):
     outcome = built.reproduce()
     names = {artifact.path for artifact in outcome.artifacts}
