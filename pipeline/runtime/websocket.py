@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TEXT, _CLOSE = 0x1, 0x8
+_CONTINUED, _TEXT, _CLOSE, _CONTROL, _LAST = 0x0, 0x1, 0x8, 0x8, 0x80
 _NORMAL = struct.pack("!H", 1000)
 MAX_LINE = 64 * 1024
-MAX_FRAME = 1024 * 1024
+MAX_MESSAGE = 1024 * 1024
 
 
 class NoWebSocketError(Exception):
@@ -85,18 +85,24 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 
 def _messages(stream: BinaryIO) -> Iterator[str]:
-    """The text of each frame, until the other side closes."""
+    """The text of each message, whole even where it came in pieces, until the other side closes."""
+    content, is_text = b"", False
     while len(head := stream.read(2)) == 2:
-        size = head[1] & 0x7F
+        kind, size = head[0] & 0x0F, head[1] & 0x7F
         if size >= 126:
             size = int.from_bytes(_whole(stream, 2 if size == 126 else 8))
-        if head[1] & 0x80 or size > MAX_FRAME:
-            raise NoWebSocketError("a masked frame" if head[1] & 0x80 else f"a frame of {size} bytes")
+        if head[1] & 0x80 or size + len(content) > MAX_MESSAGE:
+            raise NoWebSocketError("a masked frame" if head[1] & 0x80 else f"a message of {size + len(content)} bytes")
         payload = _whole(stream, size)
-        if head[0] & 0x0F == _CLOSE:
+        if kind == _CLOSE:
             return
-        if head[0] & 0x0F == _TEXT:
-            yield payload.decode("utf-8", "replace")
+        if kind & _CONTROL:
+            continue
+        if kind != _CONTINUED:
+            content, is_text = b"", kind == _TEXT
+        content += payload
+        if head[0] & _LAST and is_text:
+            yield content.decode("utf-8", "replace")
 
 
 def _whole(stream: BinaryIO, size: int) -> bytes:

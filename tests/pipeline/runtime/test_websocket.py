@@ -6,14 +6,14 @@ import struct
 
 import pytest
 
-from pipeline.runtime.websocket import MAX_FRAME, NoWebSocketError, converse
+from pipeline.runtime.websocket import MAX_MESSAGE, NoWebSocketError, converse
 from tests.support.loopback import Reply, loopback
 
 
-def frame(kind: int, payload: bytes) -> bytes:
+def frame(kind: int, payload: bytes, *, last: bool = True) -> bytes:
     size = len(payload)
     length = bytes([size]) if size < 126 else b"\x7e" + struct.pack("!H", size)
-    return bytes([0x80 | kind]) + length + payload
+    return bytes([0x80 * last | kind]) + length + payload
 
 
 def opening(request, accept=None):
@@ -38,6 +38,7 @@ CLOSED = frame(0x8, b"\x03\xe8")
         frame(0x1, b"hello there"),
         frame(0x9, b"ping") + frame(0x1, b"first") + frame(0x1, b"hello"),
         frame(0x1, b"x" * 300 + b"hello"),
+        frame(0x1, b"hel", last=False) + frame(0x9, b"ping") + frame(0x0, b"lo"),
     ],
 )
 def test_the_message_that_is_waited_for_comes(frames):
@@ -51,8 +52,10 @@ def test_the_message_that_is_waited_for_comes(frames):
         (frame(0x1, b"other") + CLOSED, "none of 1 messages holds 'hello'"),
         (b"", "none of 0 messages"),
         (frame(0x1, b"hello")[:-1], "cut off"),
+        (frame(0x2, b"hello") + frame(0x0, b"hello") + CLOSED, "none of 0 messages"),
+        (frame(0x1, b"hello", last=False) + CLOSED, "none of 0 messages"),
         (bytes([0x81, 0x85]), "a masked frame"),
-        (bytes([0x81, 0x7F]) + struct.pack("!Q", MAX_FRAME + 1), f"a frame of {MAX_FRAME + 1} bytes"),
+        (bytes([0x81, 0x7F]) + struct.pack("!Q", MAX_MESSAGE + 1), f"a message of {MAX_MESSAGE + 1} bytes"),
     ],
 )
 def test_anything_else_is_said(frames, says):
