@@ -113,11 +113,21 @@ class TestBeforeAnythingIsBuilt:
         assert refused.value.code == "dockerfile.unsupported"
 
 
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A site that no test changes, whose layers are made once."""
+    folder = tmp_path_factory.mktemp("still")
+    with site(folder) as made:
+        yield Build(made, folder / "engine.tar")
+
+
 class TestWhatAnEngineSaysThatItBuilt:
     """Held against what it was given: an engine is not believed."""
 
     @pytest.fixture
-    def answer(self, build, monkeypatch):
+    def answer(self, still, monkeypatch):
+        still.archive.unlink(missing_ok=True)
+
         def run(change):
             def built(_shop, plan, foundation: Foundation, *_, **__):
                 layers = [gunzip(layer.content) for layer in foundation.layers]
@@ -127,15 +137,15 @@ class TestWhatAnEngineSaysThatItBuilt:
                 return Saved(config | {"rootfs": {"diff_ids": [sha256(layer) for layer in layers]}}, tuple(layers))
 
             monkeypatch.setattr(engine_build, "_build", built)
-            return build(NOWHERE)
+            return still(NOWHERE)
 
         return run
 
-    def test_what_fits_becomes_the_composers_image(self, here, answer, build, tmp_path):
+    def test_what_fits_becomes_the_composers_image(self, answer, still, tmp_path):
         composed = answer(lambda layers, config: (layers, config))
         assert composed.versions == {"docker": "20.10"}
-        assert composed.written == here.compose(tmp_path / "c.tar", tmp_path / "cache").written
-        assert build.archive.read_bytes() == (tmp_path / "c.tar").read_bytes()
+        assert composed.written == still.here.compose(tmp_path / "c.tar", tmp_path / "cache").written
+        assert still.archive.read_bytes() == (tmp_path / "c.tar").read_bytes()
 
     @pytest.mark.parametrize(
         "change",
@@ -145,12 +155,12 @@ class TestWhatAnEngineSaysThatItBuilt:
             lambda layers, config: ([layers[1], layers[0], layers[2]], config),
         ],
     )
-    def test_another_base_is_refused(self, answer, build, change):
+    def test_another_base_is_refused(self, answer, still, change):
         with pytest.raises(CannotEvaluate) as refused:
             answer(change)
         assert refused.value.code == "image.engine-output"
         assert "(got other lower layers, sha256:" in refused.value.message
-        assert not build.archive.exists()
+        assert not still.archive.exists()
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -160,6 +170,8 @@ class TestWhatAnEngineSaysThatItBuilt:
             ("Entrypoint", ["/bin/sh"]),
             ("Cmd", ["x"]),
             ("StopSignal", "SIGHUP"),
+            ("WorkingDir", "/evil"),
+            ("ExposedPorts", {"1/tcp": {}}),
         ],
     )
     def test_another_configuration_than_the_dockerfiles_is_refused(self, answer, name, value):
@@ -169,15 +181,18 @@ class TestWhatAnEngineSaysThatItBuilt:
         assert f"(got {name} {value!r} where the Dockerfile says " in refused.value.message
 
 
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory):
+    with engines.podman(tmp_path_factory.mktemp("podman") / "p") as engine:
+        yield engine
+
+
 @pytest.fixture(params=["classic", "buildx", "podman"])
-def builder(request, tmp_path_factory):
+def builder(request):
     """An engine and what builds on it; what the engine holds is the same after the test."""
-    if request.param == "podman":
-        with engines.podman(tmp_path_factory.mktemp("podman") / "p") as engine:
-            yield from unchanged(engine, {})
-    else:
-        buildx = engines.buildx_command() if request.param == "buildx" else None
-        yield from unchanged(engines.running_engine(), {"buildx": buildx})
+    buildx = engines.buildx_command() if request.param == "buildx" else None
+    engine = request.getfixturevalue("podman") if request.param == "podman" else engines.running_engine()
+    yield from unchanged(engine, {"buildx": buildx})
 
 
 def unchanged(engine, options):
@@ -244,6 +259,12 @@ os.link('/app/made', '/app/hard')
 os.remove('/service.py')
 open('/app/service/__main__.py', 'a').write('# more')
 """
+#: What ``setcap cap_net_bind_service=ep`` writes.
+CAPABLE = """\
+import os
+open('/app/x', 'w')
+os.setxattr('/app/x', 'security.capability', bytes.fromhex('0100000200040000000000000000000000000000'))
+"""
 NAMED = f"registry.example/python@sha256:{'a' * 64}"
 FOREIGN = f"ARG BASE_IMAGE={NAMED}\nFROM ${{BASE_IMAGE}}\nCOPY . /app/service/\nUSER 65532\n"
 
@@ -281,6 +302,20 @@ class TestRun:
         assert len(archive.layers("linux/amd64")) == 3
         assert archive.config("linux/amd64")["config"]["Env"][1:] == ["BASE=foreign"]
         assert run(PROGRAM).written == first.written
+
+    @pytest.mark.parametrize(
+        ("code", "got"),
+        [
+            (CAPABLE, "app/x, which has security attributes (file capabilities)"),
+            ("import os; os.mkfifo('/app/x')", "app/x, which is a device or pipe"),
+        ],
+    )
+    def test_what_no_layer_of_ours_holds_is_refused(self, run, build, code, got):
+        with pytest.raises(CannotEvaluate) as refused:
+            run(code)
+        assert refused.value.code == "image.engine-output"
+        assert got in refused.value.message
+        assert not build.archive.exists()
 
     def test_one_that_fails_is_the_dockerfiles_failure_and_leaves_nothing(self, run, build):
         with pytest.raises(Refused) as refused:
