@@ -12,6 +12,7 @@ from pipeline.gate.gathering import gather, load_roots, read_image
 from pipeline.gate.judgement import Judgement
 from pipeline.gate.judging import judge
 from pipeline.gate.memory import recall, remember
+from pipeline.gate.openvex import openvex
 from pipeline.gate.policy import load_policy
 from pipeline.model.errors import CannotEvaluate, Misuse
 from pipeline.model.outcome import Artifact, Outcome, Problem, Status
@@ -39,6 +40,7 @@ def run(job: Job) -> Outcome:
     roots = load_roots(job.state, job.root / POLICIES)
     judgements = judge_everywhere(job, job.options[0] if job.options else built_image(job), roots)
     artifacts = [_write(job, judgement) for judgement in judgements]
+    artifacts += [artifact for judgement in judgements if (artifact := _write_vex(job, judgement))]
     first = judgements[0]
     for finding in first.refusals:
         if finding.unreadable:
@@ -97,6 +99,18 @@ def _line(judgement: Judgement) -> str:
         return f"{judgement.environment} refuses ({len(judgement.refusals)})"
     warned = f" with {len(judgement.warnings)} warnings" if judgement.warnings else ""
     return f"{judgement.environment} accepts{warned}"
+
+
+def _write_vex(job: Job, judgement: Judgement) -> Artifact | None:
+    """What the policy excuses of the image's vulnerabilities there, for scanners; None where it excuses none."""
+    policy, name = load_policy(job.root / POLICIES), job.settings.app.name
+    author = policy.repository or name
+    said = openvex(policy.exceptions, judgement.environment, judgement.image, name, author, job.now)
+    path = job.dist / "verdicts" / f"{judgement.environment}.openvex.json"
+    if said is None:
+        path.unlink(missing_ok=True)
+        return None
+    return job.write_artifact(path, json.dumps(said, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
 def _write(job: Job, judgement: Judgement) -> Artifact:

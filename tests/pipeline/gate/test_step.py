@@ -72,6 +72,31 @@ def test_a_trust_root_that_ends_within_thirty_days_is_said_and_refuses_nothing(j
     assert said[0].fix == "fetch the current trusted root: `scripts/nox -s trust`"
 
 
+def test_exceptions_on_vulnerabilities_are_exported_until_there_are_none(job, stored, root):
+    predicates = release.predicates()
+    predicates["vulnerabilities"]["scanner"]["result"] = [release.finding("high", "2026-01-01T00:00:00Z")]
+    stored.attest(predicates)
+    assert step.run(job).status is Status.FAILED
+    (job.root / "policies").unlink()
+    shutil.copytree(root / "policies", job.root / "policies")
+    file = job.root / "policies" / "exceptions.toml"
+    before = file.read_text()
+    file.write_text(
+        '[[exception]]\nid = "EX-1"\ncode = "vulnerabilities.deadline"\nfinding = "GHSA-0000"\n'
+        'environments = ["development"]\nowner = "the platform team"\nreason = "no release mends it until next week"\n'
+        f'ticket = "SEC-1"\ncreated = {job.now:%Y-%m-%d}\nexpires = {job.now + timedelta(days=30):%Y-%m-%d}\n'
+    )
+    outcome = step.run(job)
+    assert outcome.status is Status.PASSED
+    assert verdict(job, "development")["exceptions"] == ["EX-1"]
+    exported = job.dist / "verdicts" / "development.openvex.json"
+    assert [one["vulnerability"] for one in json.loads(exported.read_bytes())["statements"]] == [{"name": "GHSA-0000"}]
+    assert "dist/verdicts/development.openvex.json" in {artifact.path for artifact in outcome.artifacts}
+    file.write_text(before)
+    step.run(job)
+    assert not exported.exists()
+
+
 def test_a_verdict_file_has_the_documented_fields(job, stored):
     stored.attest(release.predicates())
     step.run(job)
@@ -88,6 +113,7 @@ def test_a_verdict_file_has_the_documented_fields(job, stored):
         "warnings",
         "evidence",
         "sequences",
+        "exceptions",
     ]
     assert list(written["refusals"][0]) == ["code", "message", "fix", "kind"]
 
