@@ -25,10 +25,14 @@ _NO_BRANCH = 2
 
 
 class GitLedger:
-    """``root`` is the clone, ``remote`` the name of one of its remotes, ``branch`` the ledger's. Needs git alone."""
+    """``root`` is the clone, ``remote`` the name of one of its remotes, ``branch`` the ledger's. Needs git alone.
 
-    def __init__(self, root: Path, remote: str, branch: str) -> None:
+    ``credentials`` are variables that git is given when it talks to the remote, beside the user's ssh agent.
+    """
+
+    def __init__(self, root: Path, remote: str, branch: str, credentials: Mapping[str, str] | None = None) -> None:
         self._root, self._remote, self._branch = root, remote, branch
+        self._credentials = dict(credentials or {})
         self._kept = f"refs/gatehouse/ledger/{branch}"
         self._revision = ""
 
@@ -115,7 +119,7 @@ class GitLedger:
 
     def _ask(self, *arguments: str) -> Completed:
         """Talk to the remote, which may ask for the user's key."""
-        return git(self._root, *arguments, env=agent_address(), timeout=120)
+        return git(self._root, *arguments, env={**agent_address(), **self._credentials}, timeout=120)
 
     def _git(self, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None) -> Completed:
         done = git(self._root, *arguments, env=env, stdin=stdin)

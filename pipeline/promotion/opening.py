@@ -7,6 +7,7 @@ from functools import cache
 from pipeline.gate.gathering import load_roots
 from pipeline.gate.policy import Policy, load_policy
 from pipeline.gate.step import POLICIES
+from pipeline.promotion.git_credentials import push_credentials
 from pipeline.promotion.git_ledger import GitLedger
 from pipeline.promotion.history import GitHistory
 from pipeline.promotion.ledger_store import LedgerStore, LocalLedger
@@ -56,7 +57,8 @@ def open_ledger_store(job: Job, signer: Callable[[], Signer]) -> LedgerStore:
     """
     settings = job.settings.promotion
     if settings.remote and signer().instance == "ambient":
-        return GitLedger(job.root, settings.remote, settings.branch)
+        credentials = push_credentials(job.root, settings.remote, job.forge)
+        return GitLedger(job.root, settings.remote, settings.branch, credentials)
     return LocalLedger(job.state)
 
 
