@@ -21,7 +21,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MAX_ARCHIVE = 2 << 30
 MAX_LAYER = 2 << 30
-_WHITEOUT = ".wh."
+WHITEOUT = ".wh."
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,17 +234,17 @@ def merge(trees: Sequence[Tree]) -> dict[str, Entry]:
     for tree in trees:
         for path in tree:
             folder, _, name = path.rpartition("/")
-            if name.startswith(_WHITEOUT):
+            if name.startswith(WHITEOUT):
                 _remove(merged, folder, name)
         for path, entry in tree.items():
-            if not path.rpartition("/")[2].startswith(_WHITEOUT):
+            if not path.rpartition("/")[2].startswith(WHITEOUT):
                 _set(merged, path, entry)
     return merged
 
 
 def _remove(tree: dict[str, Entry], folder: str, name: str) -> None:
     opaque = name == ".wh..wh..opq"
-    gone = folder if opaque else f"{folder}/{name.removeprefix(_WHITEOUT)}".strip("/")
+    gone = folder if opaque else f"{folder}/{name.removeprefix(WHITEOUT)}".strip("/")
     for path in [path for path in tree if path.startswith(f"{gone}/") or (path == gone and not opaque)]:
         del tree[path]
 

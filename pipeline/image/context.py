@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.git import Snapshot
+from pipeline.image.archive import WHITEOUT
 from pipeline.image.dockerfile import NAME, Copy, Made
 from pipeline.image.layer import Entry, Kind, folder, with_folders
 from pipeline.image.soundness import resolve
@@ -23,7 +24,7 @@ def read_context(root: Path, directory: str, snapshot: Snapshot) -> dict[str, En
     """Every file and link of ``snapshot`` below ``directory``, each held against its hash in the snapshot.
 
     Raises CannotEvaluate (``source.changed``) for a file that is no longer the snapshot's, Refused
-    (``context.submodule``, ``context.link``).
+    (``context.submodule``, ``context.link``, ``context.whiteout``).
     """
     prefix = f"{directory}/"
     found = {}
@@ -32,6 +33,12 @@ def read_context(root: Path, directory: str, snapshot: Snapshot) -> dict[str, En
             mode, blob = stage.split()
             found[path.removeprefix(prefix)] = _entry(root, path, mode, blob)
     for path, entry in found.items():
+        if any(part.startswith(WHITEOUT) for part in path.split("/")):
+            raise Refused(
+                "context.whiteout",
+                f"{path}: a name that removes files of the layers below (got {WHITEOUT}, expected another beginning)",
+                fix="rename it: no image can hold a file of that name (OCI image specification, layer.md)",
+            )
         if entry.kind is Kind.LINK:
             _check_link(path, entry.target)
     return found

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.image.archive import MAX_ARCHIVE, MAX_LAYER, gunzip, merge, read_tree
+from pipeline.image.archive import MAX_ARCHIVE, MAX_LAYER, WHITEOUT, gunzip, merge, read_tree
 from pipeline.image.layer import Entry, Kind, Tree, file, sha256
 from pipeline.model.documents import parse_json
 from pipeline.model.errors import CannotEvaluate, GatehouseError
 
 MAX_DOCUMENT = 4 << 20
-_WHITEOUT = ".wh."
 _GZIP = b"\x1f\x8b"
 #: What engines mount into a container that runs; buildah leaves the empty places behind.
 _MOUNTED = ("etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv", ".dockerenv")
@@ -127,4 +126,4 @@ def _parents(path: str) -> Sequence[str]:
 
 def _whiteout(path: str) -> str:
     folder, _, name = path.rpartition("/")
-    return f"{folder}/{_WHITEOUT}{name}".removeprefix("/")
+    return f"{folder}/{WHITEOUT}{name}".removeprefix("/")

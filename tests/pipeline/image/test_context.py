@@ -134,6 +134,16 @@ def test_a_copy_of_nothing_is_refused():
     assert refused.value.code == "dockerfile.no-source"
 
 
+@pytest.mark.parametrize("name", [".wh.passwd", ".wh..wh..opq", ".wh.etc/x"])
+def test_a_name_that_would_remove_files_of_the_base_is_refused(clone, name):
+    (clone / "app" / name).parent.mkdir(exist_ok=True)
+    (clone / "app" / name).write_text("")
+    with pytest.raises(Refused) as refused:
+        context(clone)
+    assert refused.value.code == "context.whiteout"
+    assert refused.value.message.startswith(f"{name}: a name that removes files")
+
+
 class TestAsEnginesCopy:
     """Each of these was seen with BuildKit; the engine tests hold whole images against it."""
 
