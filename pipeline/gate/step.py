@@ -106,7 +106,7 @@ def _write_vex(job: Job, judgement: Judgement) -> Artifact | None:
     policy, name = load_policy(job.root / POLICIES), job.settings.app.name
     author = policy.repository or name
     said = openvex(policy.exceptions, judgement.environment, judgement.image, name, author, job.now)
-    path = job.dist / "verdicts" / f"{judgement.environment}.openvex.json"
+    path = job.dist / "vex" / f"{judgement.environment}.openvex.json"
     if said is None:
         path.unlink(missing_ok=True)
         return None

@@ -89,9 +89,9 @@ def test_exceptions_on_vulnerabilities_are_exported_until_there_are_none(job, st
     outcome = step.run(job)
     assert outcome.status is Status.PASSED
     assert verdict(job, "development")["exceptions"] == ["EX-1"]
-    exported = job.dist / "verdicts" / "development.openvex.json"
+    exported = job.dist / "vex" / "development.openvex.json"
     assert [one["vulnerability"] for one in json.loads(exported.read_bytes())["statements"]] == [{"name": "GHSA-0000"}]
-    assert "dist/verdicts/development.openvex.json" in {artifact.path for artifact in outcome.artifacts}
+    assert "dist/vex/development.openvex.json" in {artifact.path for artifact in outcome.artifacts}
     file.write_text(before)
     step.run(job)
     assert not exported.exists()
