@@ -178,14 +178,19 @@ def files_of(tree: Tree, one: Installed | Distribution) -> set[str]:
     """The paths that the lists of a package name; those of Debian's are there as they were packed."""
     if isinstance(one, Distribution):
         return set(_recorded(tree, one.folder))
-    names = (one.name, f"{one.name}:{one.fields.get('Architecture', '')}")
-    lists = [f"{STATUS_FOLDER}{one.name}.md5sums", *(f"var/lib/dpkg/info/{name}.md5sums" for name in names)]
-    return {path for place in lists for path, _ in _sums(tree, place)}
+    return {path for place in _records(one) if place.endswith(".md5sums") for path, _ in _sums(tree, place)}
+
+
+def _records(one: Installed) -> Iterator[str]:
+    """Where dpkg, or a base without it, keeps what it knows of a package (dpkg(1), "FILES")."""
+    yield from (f"{STATUS_FOLDER}{one.name}", f"{STATUS_FOLDER}{one.name}.md5sums")
+    for name in (one.name, f"{one.name}:{one.fields.get('Architecture', '')}"):
+        yield from (f"var/lib/dpkg/info/{name}.{kind}" for kind in ("list", "md5sums", "shlibs", "symbols", "triggers"))
 
 
 def accounted_for(tree: Tree, inventory: Inventory) -> set[str]:
     """The paths that hold exactly what an installed package's own list says (and those lists): published by others."""
-    found = {path for path in tree if path.startswith((STATUS_FOLDER, "var/lib/dpkg/"))}
+    found = {STATUS, *(path for one in inventory.debian for path in _records(one))}
     found |= {path for path, digest in _md5_sums(tree) if path in tree and _md5(tree[path].content) == digest}
     for one in inventory.distributions:
         found |= set(_recorded(tree, one.folder))
