@@ -155,11 +155,11 @@ sys.addaudithook(_notice)
 
 
 @contextlib.contextmanager
-def nothing_written() -> Iterator[None]:
-    """No file is written, moved or removed, no program started and nobody called by this thread."""
+def nothing_written(*, calls: bool = False) -> Iterator[None]:
+    """No file is written, moved or removed, no program started and, without ``calls``, nobody called by this thread."""
     done = _watched[threading.get_ident()] = []
     try:
         yield
     finally:
         del _watched[threading.get_ident()]
-    assert done == []
+    assert [one for one in done if not (calls and one.startswith("socket.connect"))] == []
