@@ -47,6 +47,8 @@ def _finite(text: str) -> float:
 
 
 def _check_depth(content: bytes) -> None:
+    if content.count(b"{") + content.count(b"[") <= MAX_DEPTH:
+        return  # most documents are small, and what has so few brackets is not deep
     depth = 0
     for bracket in _STRING.sub(b"", content).translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"{[" else -1
