@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.gate.asking import ask
 from pipeline.gate.evidence import Piece
+from pipeline.gate.levels import DEADLINES_MET
 from pipeline.gate.policy import EXCEPTIONS_FILE, load_policy
 from pipeline.model.digests import Digest
 from pipeline.model.errors import CannotEvaluate
@@ -56,6 +57,8 @@ def test_an_exception_in_the_file_lets_a_release_pass(folder, judged):
     assert not judged(made, policy=load_policy(folder)).passed
     judgement = judged(made, policy=load_policy(write(folder, {})))
     assert judgement.passed
+    assert DEADLINES_MET in judged(release.pieces()).levels
+    assert DEADLINES_MET not in judgement.levels
     assert judgement.exceptions == ("EX-1",)
     assert judgement.to_json()["exceptions"] == ["EX-1"]
     [warning] = judgement.warnings
