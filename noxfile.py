@@ -162,7 +162,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the main job and the gate, each beside its alternative in one run; prints, never judges."""
+    """Measure main job, image and gate, each beside its alternative in one run; prints, never judges."""
     for benchmark in sorted((ROOT / "benchmarks").glob("*.py")):
         if not session.posargs or benchmark.stem in session.posargs:
             _python(session, "test", str(benchmark))
