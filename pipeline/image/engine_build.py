@@ -28,6 +28,7 @@ from pipeline.image.dockerfile import NAME
 from pipeline.image.engine_output import Saved, built_tree, difference, read_saved, unreadable
 from pipeline.image.foundation import Foundation, lay
 from pipeline.image.layer import Kind, Packed, Tree, pack, tar, with_folders
+from pipeline.image.layer_cache import code_digest
 from pipeline.image.lower_layers import Workshop
 from pipeline.image.wheels import LOCK
 from pipeline.model.context import Source
@@ -88,7 +89,8 @@ def build_with_engine(
         saved = _build(shop, plan, foundation, engine, buildx, source=source, work=work)
     top = _read_back(saved, plan, foundation, source)
     composed = finish(shop, settings, source, plan.recipe, [(foundation, top)], archive)
-    return replace(composed, versions={engine.name: engine.version, **_buildx_version(buildx)})
+    own = {"engine-build": code_digest(("engine_build", "engine_output"))}
+    return replace(composed, versions={**own, engine.name: engine.version, **_buildx_version(buildx)})
 
 
 def _check_platform(settings: Settings, engine: Engine) -> None:
