@@ -110,7 +110,6 @@ def test_a_rollback_stopped_before_any_change(ran, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("place", "name", "version"),
     [
-        (promoting, "_verdict", "1.1"),
         (promoting, "copy", "1.1"),
         (LocalLedger, "write", "1.1"),
         (recording, "attach", "1.2"),

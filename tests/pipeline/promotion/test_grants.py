@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.model.errors import CannotEvaluate, Misuse, Refused
 from pipeline.model.kinds import Kind
@@ -14,6 +16,11 @@ from pipeline.signing.identities import LOCAL_IDENTITY
 @pytest.fixture(scope="module")
 def grant(two_releases):
     return two_releases.grant
+
+
+@pytest.fixture(scope="module")
+def whole(grant):
+    return grant()
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +160,14 @@ def test_a_file_holds_one_grant():
         with pytest.raises(CannotEvaluate) as error:
             read_grant_file(content, "grant.json")
         assert error.value.code == "grant.unreadable"
+
+
+@given(noise=st.binary(max_size=80), at=st.floats(0, 1))
+def test_bytes_written_over_a_grant_never_make_another_one(asking, two_releases, whole, noise, at):
+    start = int(at * len(whole))
+    changed = whole[:start] + noise + whole[start + len(noise) :]
+    try:
+        found = asking(changed, noise)
+    except Refused:
+        return
+    assert found.predicate == asking(whole).predicate

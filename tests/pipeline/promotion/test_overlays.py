@@ -1,6 +1,8 @@
 """The overlay that kustomize reads."""
 
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.promotion.overlays import overlay, overlay_image, overlay_path
 
@@ -27,3 +29,9 @@ def test_what_it_pins_is_read_again():
     assert overlay_image(content.replace(b"digest", b"newTag")) is None
     assert overlay_image(content + content.splitlines(keepends=True)[-1]) is None
     assert overlay_image(b"") is None
+
+
+@given(st.binary(max_size=300))
+def test_whatever_stands_in_it_is_an_image_or_none(content):
+    found = overlay_image(content)
+    assert found is None or len(found) == 64
