@@ -4,6 +4,8 @@ import json
 import tarfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.image.archive import Archive, PlatformImage, write_archive
 from pipeline.image.comparison import (
@@ -242,3 +244,37 @@ def test_one_platform_twice_in_an_index_is_a_difference(tmp_path):
     changed = {**index, "manifests": [*index["manifests"], variant]}
     (found,) = compare_shapes(index, changed, where="image index")
     assert found.what == "manifest"
+
+
+ENTRIES = st.builds(
+    Entry,
+    kind=st.sampled_from(Kind),
+    mode=st.sampled_from([0o644, 0o755, 0o4755]),
+    content=st.sampled_from([b"", b"x", b"y"]),
+    target=st.sampled_from(["", "a", "b"]),
+    owner=st.sampled_from([0, 1]),
+    group=st.sampled_from([None, 0, 1]),
+)
+TREES = st.dictionaries(st.sampled_from(["a", "b", "b/c"]), ENTRIES)
+
+
+def seen(tree):
+    """What a container could see of a tree: a file has no target, a link no content, every path a group."""
+    return {
+        path: (
+            entry.kind,
+            entry.mode,
+            entry.content if entry.kind is Kind.FILE else b"",
+            entry.target,
+            entry.owner,
+            entry.owner if entry.group is None else entry.group,
+        )
+        for path, entry in tree.items()
+    }
+
+
+@given(TREES, TREES)
+def test_there_is_a_difference_exactly_where_a_container_could_see_one(first, second):
+    found = {one.place.removeprefix("p /") for one in compare_trees(first, second, where="p")}
+    ones, others = seen(first), seen(second)
+    assert found == {path for path in ones.keys() | others.keys() if ones.get(path) != others.get(path)}
