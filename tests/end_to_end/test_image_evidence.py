@@ -3,8 +3,10 @@
 import gzip
 import io
 import json
+import os
 import re
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -91,3 +93,37 @@ def test_the_image_answers_every_request_that_pipeline_toml_declares(warm):
     assert passed is not None
     assert int(passed[1]) > declared
     assert '"path": "/api/rooms/' in (warm.root / "dist" / "reports" / "smoke.log").read_text()
+
+
+#: What a RUN line may do on a base without a shell: here it installs a package by hand.
+INSTALL = """\
+RUN ["/usr/bin/python3", "-c", "import pathlib; p = pathlib.Path('/usr/local/lib/python3.13/dist-packages/\
+extra-3.dist-info'); p.mkdir(); (p / 'METADATA').write_text('Name: extra\\\\nVersion: 3\\\\n')"]
+"""
+
+
+@pytest.mark.engine
+def test_what_run_installs_is_in_the_sbom_and_such_an_image_runs_hardened_too(warm):
+    """Last here: it leaves another image behind."""
+    if "DOCKER_HOST" not in os.environ:
+        pytest.skip("no engine is named: .ci/run starts one and sets DOCKER_HOST")
+    clone = replace(warm, more={"DOCKER_HOST": os.environ["DOCKER_HOST"]})
+    changes = {
+        "pipeline.toml": ('builder = "composer"', 'builder = "engine"'),
+        "sample_app/Dockerfile": ("USER ", f"{INSTALL}USER "),
+    }
+    before = {name: (warm.root / name).read_text() for name in changes}
+    try:
+        for name, (old, new) in changes.items():
+            (warm.root / name).write_text(before[name].replace(old, new, 1))
+        ended = clone.run("image", "sbom", "smoke")
+    finally:
+        for name, text in before.items():
+            (warm.root / name).write_text(text)
+    assert ended.code == 0, ended.output
+    assert "checks passed, hardened, on " in ended.output
+    assert "2 wheels, 23 Debian packages, all but 1 with the hash of a locked file" in ended.output
+    document = json.loads((warm.root / "dist" / "sbom.linux-amd64.cdx.json").read_bytes())
+    (extra,) = [item for item in document["components"] if item["name"] == "extra"]
+    assert (extra["purl"], "hashes" in extra) == ("pkg:pypi/extra@3", False)
+    assert {"name": "gatehouse:locked", "value": "false"} in extra["properties"]
