@@ -96,7 +96,7 @@ class StoreSettings(Document):
 class Promotion(Document):
     remote: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")] = ""
     branch: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")] = "ledger"
-    repositories: dict[Name, Annotated[str, AfterValidator(_registry)]] = Field(default_factory=dict)
+    repositories: dict[Name, Annotated[str, AfterValidator(_registry)]] = {}
 
 
 class Signing(Document):

@@ -70,7 +70,8 @@ class GitLedger:
 
     def write(self, changes: Mapping[str, bytes], message: str) -> None:
         commit = self._commit(changes, message)
-        pushed = self._ask("push", "--quiet", "--no-verify", self._remote, f"{commit}:refs/heads/{self._branch}")
+        alone = ("--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
+        pushed = self._ask("push", *alone, self._remote, f"{commit}:refs/heads/{self._branch}")
         now = self._remote_head()
         # NOTE: a push whose answer was lost may have been taken: what the branch is now says so, not the exit code.
         if now == commit:
