@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from pipeline.gate.environments import Environment, EnvironmentsFile
 from pipeline.gate.exceptions import PolicyException, misfits
-from pipeline.gate.rules import CompiledRule, Rule, View, holds
+from pipeline.gate.expressions import holds
+from pipeline.gate.rules import CompiledRule, Rule, View
 from pipeline.gate.signers import LOCAL_ROOT, PersonSigner
 from pipeline.model.kinds import LISTED, Kind
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.gate.mutation import Score, mutants, score
+from pipeline.gate.mutants import mutants
+from pipeline.gate.mutation import Score, score
 from pipeline.gate.policy import Policy, load_policy, read_files
 from pipeline.gate.trials import Trial, asked, load_trials
 from pipeline.model.errors import Refused

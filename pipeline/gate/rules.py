@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any
 
 from cel_expr_python import cel
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from pipeline.gate.functions import declarations, read_purl
+from pipeline.gate.expressions import VARIABLES, compile_expression, environment, holds, listed, plain, shown
+from pipeline.gate.functions import read_purl
 from pipeline.model.documents import Document
 from pipeline.model.errors import CannotEvaluate
 from pipeline.model.kinds import Kind
@@ -23,23 +24,7 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-
 Sentence = Annotated[str, StringConstraints(min_length=8, max_length=300)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
-#: What a rule may look at. ``predicate`` is the predicate's JSON; ``purls`` is what the package URLs of an SBOM's
-#: components say, by URL; ``limits`` and ``deadlines`` (days by severity) are the environment's; ``signer`` is the
-#: certificate's identity; times are timestamps.
-_VARIABLES = {
-    "predicate": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    "purls": cel.Type.Map(cel.Type.STRING, cel.Type.Map(cel.Type.STRING, cel.Type.STRING)),
-    "limits": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    "deadlines": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
-    "signer": cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
-    "environment": cel.Type.STRING,
-    "verified": cel.Type.TIMESTAMP,
-    "now": cel.Type.TIMESTAMP,
-}
-#: Besides, in rules with ``each``: what the rule is asked about.
-_ITEM = {"item": cel.Type.DYN}
 _LIMIT = re.compile(r"\blimits\.([a-z_][a-z0-9_]*)")
-_SHOWN = 5
 
 
 class Rule(Document):
@@ -106,11 +91,11 @@ class View:
     @cached_property
     def activation(self) -> cel.Activation:
         """The view in CEL's form: made once for all rules, as it converts the whole predicate."""
-        return _environment().Activation(self._values())
+        return environment().Activation(self._values())
 
     def of(self, item: Any) -> cel.Activation:
         """The same with one ``item``."""
-        return _environment(items=True).Activation({**self._values(), "item": item})
+        return environment(items=True).Activation({**self._values(), "item": item})
 
     @cached_property
     def purls(self) -> dict[str, dict[str, str]]:
@@ -122,7 +107,7 @@ class View:
         return {purl: parts for purl, parts in read if parts is not None}
 
     def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _VARIABLES}
+        return {name: getattr(self, name) for name in VARIABLES}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +142,7 @@ class Refusal:
             return self
         if not left:
             return None
-        return Refusal(rule=self.rule, items=left, got=_listed(item.got for item in left), expected=self.expected)
+        return Refusal(rule=self.rule, items=left, got=listed(item.got for item in left), expected=self.expected)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,33 +164,33 @@ class CompiledRule:
         if holds(self.whole, seen.activation):
             return None
         refused = tuple(item for item in self.items(seen) if not item.allowed)
-        got = _listed(item.got for item in refused) if refused else self._unlistable(seen)
-        return Refusal(rule=self.rule, items=refused, got=got, expected=_shown(self.expected, seen.activation))
+        got = listed(item.got for item in refused) if refused else self._unlistable(seen)
+        return Refusal(rule=self.rule, items=refused, got=got, expected=shown(self.expected, seen.activation))
 
     def items(self, seen: View) -> Iterator[Item]:
         """What it is asked about: every item, or the evidence as a whole. None where the list cannot be read."""
         if self.each is None:
-            got = _shown(self.got, seen.activation)
+            got = shown(self.got, seen.activation)
             yield Item(allowed=holds(self.allow, seen.activation), got=got)
             return
-        listed = _plain(self.each, seen.activation)
-        for one in listed if isinstance(listed, list | dict) else ():
+        found = plain(self.each, seen.activation)
+        for one in found if isinstance(found, list | dict) else ():
             yield self._item(seen.of(one))
 
     def _item(self, seen: cel.Activation) -> Item:
-        names = _plain(self.finding, seen) if self.finding else []
-        component = _plain(self.component, seen) if self.component else None
+        names = plain(self.finding, seen) if self.finding else []
+        component = plain(self.component, seen) if self.component else None
         return Item(
             names=frozenset(name for name in names if isinstance(name, str))
             if isinstance(names, list)
             else frozenset(),
             component=component if isinstance(component, str) else None,
             allowed=holds(self.allow, seen),
-            got=_shown(self.got, seen),
+            got=shown(self.got, seen),
         )
 
     def _unlistable(self, seen: View) -> str:
-        return _shown(self.each or self.whole, seen.activation)
+        return shown(self.each or self.whole, seen.activation)
 
 
 def compile_rule(rule: Rule) -> CompiledRule:
@@ -214,9 +199,9 @@ def compile_rule(rule: Rule) -> CompiledRule:
 
     def part(name: str, *, of_item: bool = items) -> cel.Expression | None:
         text = getattr(rule, name)
-        return _compile(rule.id, name, text, items=of_item) if text else None
+        return compile_expression(rule.id, name, text, items=of_item) if text else None
 
-    allow = _compile(rule.id, "allow", rule.allow, items=items)
+    allow = compile_expression(rule.id, "allow", rule.allow, items=items)
     if allow.return_type() != cel.Type.BOOL:
         raise CannotEvaluate(
             "policy.expression",
@@ -228,90 +213,11 @@ def compile_rule(rule: Rule) -> CompiledRule:
     whole = f"({rule.each}\n).all(item, {rule.allow}\n)"
     return CompiledRule(
         rule=rule,
-        whole=_compile(rule.id, "each", whole) if items else allow,
+        whole=compile_expression(rule.id, "each", whole) if items else allow,
         each=each,
         allow=allow,
-        got=_compile(rule.id, "got", rule.got, items=items),
-        expected=_compile(rule.id, "expected", rule.expected),
+        got=compile_expression(rule.id, "got", rule.got, items=items),
+        expected=compile_expression(rule.id, "expected", rule.expected),
         finding=part("finding"),
         component=part("component"),
     )
-
-
-def _environment(*, items: bool = False) -> cel.Env:
-    return _environments()[items]
-
-
-@lru_cache(maxsize=1)
-def _environments() -> tuple[cel.Env, cel.Env]:
-    """Without and with ``item``.
-
-    NOTE: an expression that is given an activation of another environment than its own fails in ways that come and go
-    (times are "no CEL value"), so that there is one of each, for ever.
-    """
-    return tuple(  # type: ignore[return-value] # two of them
-        cel.NewEnv(variables={**_VARIABLES, **extra}, functions=declarations()) for extra in ({}, _ITEM)
-    )
-
-
-@lru_cache(maxsize=8192)
-def _compile(code: str, name: str, expression: str, *, items: bool = False) -> cel.Expression:
-    try:
-        return _environment(items=items).compile(expression)
-    except Exception as error:
-        said = " ".join(str(error).removeprefix("INVALID_ARGUMENT: ERROR: <input>:").split())[:200]
-        known = ", ".join([*(_ITEM if items else ()), *_VARIABLES])
-        raise CannotEvaluate(
-            "policy.expression",
-            f"rule {code}: {name} does not compile (got {said}, expected CEL over {known})",
-            fix=f"mend {name} of {code} at the line:column named",
-        ) from error
-
-
-def holds(expression: cel.Expression, seen: cel.Activation) -> bool:
-    """Whether ``expression`` is exactly ``true``.
-
-    NOTE: a failed evaluation comes back as a value of type ERROR that holds a *truthy string*, and some (an exceeded
-    budget of iterations, half a character) are raised instead. Both deny.
-    """
-    try:
-        value = expression.eval(seen)
-    except Exception:  # noqa: BLE001 whatever the evaluator raises, it did not say true
-        return False
-    return value.type() == cel.Type.BOOL and value.value() is True
-
-
-def _plain(expression: cel.Expression, seen: cel.Activation) -> Any:
-    """The value in Python's types; None for an error."""
-    try:
-        value = expression.eval(seen)
-        return None if value.type() == cel.Type.ERROR else value.plain_value()
-    except Exception:  # noqa: BLE001 what cannot be read is no value
-        return None
-
-
-def _shown(expression: cel.Expression, seen: cel.Activation) -> str:
-    """The value for people: printable, in one line, lists sorted and cut."""
-    try:
-        value = expression.eval(seen)
-        plain = value.plain_value()
-    except Exception:  # noqa: BLE001 the message must come, whatever the evidence holds
-        return "something unreadable"
-    if value.type() == cel.Type.ERROR:
-        return f"no value: {_printable(str(plain))}"
-    if isinstance(plain, list):
-        return _listed(map(str, plain))
-    if isinstance(plain, float):
-        return f"{plain:g}"
-    return _printable(str(plain).lower() if isinstance(plain, bool) else str(plain))
-
-
-def _listed(shown: Iterable[str]) -> str:
-    """Sorted, as the keys of a map come in another order in each process; the first five and how many more."""
-    items = sorted(shown)
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return (", ".join(map(_printable, items[:_SHOWN])) or "none") + more
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)[:200]
