@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -301,14 +302,26 @@ def test_it_is_judged_in_an_empty_network_namespace(exported, stored, clone):
     assert "verify.offline: verify --offline: --policy is not usable (got none" in done.stderr
 
 
+def outside(name):
+    found = shutil.which(name, path=f"{os.environ.get('GATEHOUSE_OUTSIDE', '')}/bin:{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{name} is not here: .ci/install-outside-verifiers installs it")
+    return found
+
+
 @pytest.mark.interop
-def test_other_tools_read_the_image_from_the_file(exported, stored, tmp_path):
-    for tool in ("skopeo",):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not here: .ci/install-outside-verifiers installs it")
-    copy = ["skopeo", "copy", "--insecure-policy", f"oci-archive:{exported.path}:image", f"oci:{tmp_path / 'copy'}:v1"]
-    subprocess.run(copy, check=True, capture_output=True)
+def test_skopeo_copies_the_image_out_of_the_file(exported, stored, tmp_path):
+    places = [f"oci-archive:{exported.path}:image", f"oci:{tmp_path / 'copy'}:v1"]
+    subprocess.run([outside("skopeo"), "copy", "--insecure-policy", "--preserve-digests", *places], check=True)
     assert OciLayout(tmp_path / "copy").resolve("v1").digest == stored.image.digest
+
+
+@pytest.mark.interop
+def test_oras_finds_the_evidence_in_the_file(exported, stored):
+    discover = [outside("oras"), "discover", "--oci-layout", f"{exported.path}:image"]
+    told = subprocess.run(discover, check=True, capture_output=True, text=True).stdout
+    assert str(stored.image.digest) in told
+    assert told.count("dev.sigstore.bundle.predicateType: ") == exported.referrers > 10
 
 
 def test_what_was_exported_can_be_pushed_again(exported, stored, tmp_path):
