@@ -88,7 +88,11 @@ def inspect(root: Path, python: Path, tree: Iterable[str]) -> Inspection:
     """
     workflows, actions = find_files(root, tree)  # 1
     if not workflows:
-        none = _problem("none", f"{FOLDER}: no workflow (got no file, expected at least one)", "add one, or restore .github/workflows from the template")
+        none = _problem(
+            "none",
+            f"{FOLDER}: no workflow (got no file, expected at least one)",
+            "add one, or restore .github/workflows from the template",
+        )
         return Inspection(files=0, broken=(none,))
     parsed = read_files(root, python, [*workflows, *actions])
     malformed = tuple(

@@ -33,7 +33,7 @@ from tests.support.tuf_repository import write_repository
 pytestmark = [pytest.mark.admission]
 
 NAME = "noticeboard"
-JUDGE = ".github/workflows/judge.yml"
+JUDGE = ".github/workflows/gate.yml"
 PASSED: dict[str, Any] = {}
 FAILED: dict[str, Any] = {"result": "FAILED"}
 STAGING: dict[str, Any] = {"environment": "staging"}
