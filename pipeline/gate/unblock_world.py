@@ -111,7 +111,7 @@ class _World:
         about = {act: {change.about for change in changes if change.act == act} for act in ("make", "mend", "update")}
         content = {slot: copy.deepcopy(told) for slot, told in self._contents(self.release.evidence).items()}
         for slot in self._slots(LISTED):
-            good = self._good(slot)
+            good = self._good(slot, mended=slot[0] in about["mend"])
             # Of vulnerabilities the newest counts; of other kinds making it again changes nothing of what it says.
             made = slot[0] in about["make"] and (slot not in content or slot[0] == Kind.VULNERABILITIES)
             if good is not None and (made or slot[0] in about["mend"]):
@@ -166,8 +166,11 @@ class _World:
                 ]
         return []
 
-    def _good(self, slot: Slot) -> dict[str, Any] | None:
-        """Evidence of a kind as the good release has it, about what is in this image; None where it has none."""
+    def _good(self, slot: Slot, *, mended: bool = False) -> dict[str, Any] | None:
+        """Evidence of a kind as the good release has it, about what is in this image; None where it has none.
+
+        ``mended``: of another image, whose packages have the good release's licences.
+        """
         kind, _ = slot
         if kind not in self.good.predicates:
             return None
@@ -180,7 +183,8 @@ class _World:
             good["gatehouse_coverage"] |= {"locked": purls, "audited": purls, "unaudited": {}}
         elif kind == Kind.SBOM and purls:
             licences = good["components"][0].get("licenses", [])
-            good["components"] = told["components"] if told else [_component(purl, licences) for purl in purls]
+            there = told["components"] if told and not mended else None
+            good["components"] = there or [_component(purl, licences) for purl in purls]
         elif kind == Kind.PROVENANCE and told:
             definition = told["buildDefinition"]
             good["buildDefinition"]["resolvedDependencies"] = definition["resolvedDependencies"]

@@ -99,6 +99,16 @@ def test_a_vulnerability_is_excused_or_updated_and_built(unblocked):
     assert "update tornado to 6.1:" in second.changes[0].text
 
 
+def test_a_licence_is_excused_or_its_package_replaced(unblocked):
+    def refused(predicates):
+        licence = [{"license": {"id": "AGPL-3.0-only"}}]
+        predicates[f"sbom@{release.PLATFORM}"]["components"][0]["licenses"] = licence
+
+    first, second = unblocked(refused).ways
+    assert ids(first) == ["except licences.refused tornado"]
+    assert ids(second) == ["mend sbom", "build"]
+
+
 def test_an_exception_that_is_proposed_is_one_that_the_policy_takes(unblocked, good, policy):
     found = unblocked(vulnerable("tornado", "idna"), "staging", made=release.hosted)
     exceptions = tuple(change.exception for change in found.ways[0].changes)
