@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pipeline.model.errors import GatehouseError
 
 #: Goes above ``@given``. The default suite has time for few; the profile of `scripts/nox -s full` says how many.
-fuzzed = settings(max_examples=20) if settings.get_current_profile_name() == "default" else settings()
+fuzzed = settings(max_examples=12) if settings.get_current_profile_name() == "default" else settings()
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CODE = re.compile(r"^\| `([a-z-]+\.[a-z0-9-]+)`", re.MULTILINE)
