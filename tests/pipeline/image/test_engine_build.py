@@ -14,7 +14,8 @@ from pipeline.image import engine_build
 from pipeline.image.archive import Archive, PlatformImage, gunzip, write_archive
 from pipeline.image.comparison import compare_files
 from pipeline.image.composer import compose, run_config
-from pipeline.image.engine_build import LABEL, build_with_engine, remove_stale
+from pipeline.image.engine_build import build_with_engine
+from pipeline.image.engine_calls import LABEL, remove_stale
 from pipeline.image.engine_output import Saved
 from pipeline.image.foreign_base import ForeignImage, Reference
 from pipeline.image.foundation import Foundation
