@@ -221,10 +221,12 @@ def read_tree(plain: bytes, *, below: Sequence[Tree] = ()) -> dict[str, Entry]:
     with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as opened:
         for member in opened:
             path = member.name.removeprefix("./").rstrip("/")
-            if path.startswith("/") or {"..", ""} & set(path.split("/") if path else ()) or "\0" in path:
+            if path in {"", "."}:
+                continue
+            # One path, one way to write it: "a/./b" would be another file to us, and the same one to an engine.
+            if {"..", ".", ""} & set(path.split("/")) or "\0" in path:
                 raise ValueError(f"the path {member.name!r}")
-            if path not in {"", "."}:
-                tree[path] = _entry([*below, tree], opened, member)
+            tree[path] = _entry([*below, tree], opened, member)
     return tree
 
 

@@ -85,17 +85,33 @@ def _check_link(path: str, target: str) -> None:
 
 
 def ignore(context: Context, patterns: str) -> dict[str, Entry]:
-    """What ``.dockerignore`` leaves, its last matching pattern deciding (Dockerfile reference, ".dockerignore")."""
-    rules = [rule for line in patterns.splitlines() if (rule := _rule(line.strip()))]
+    """What ``.dockerignore`` leaves, its last matching pattern deciding (Dockerfile reference, ".dockerignore").
+
+    Raises Refused (``dockerfile.ignore``) for a line that engines might read otherwise: what it is to hide would stay.
+    """
+    lines = enumerate(patterns.replace("\r\n", "\n").split("\n"), 1)
+    rules = [rule for number, line in lines if (rule := _rule(number, line))]
     return {path: entry for path, entry in context.items() if not _ignored(path, rules)}
 
 
-def _rule(line: str) -> tuple[bool, re.Pattern[str]] | None:
-    if not line or line.startswith("#"):
+def _rule(number: int, line: str) -> tuple[bool, re.Pattern[str]] | None:
+    if not line.strip() or line.startswith("#"):
         return None
     keep = line.startswith("!")
-    pattern = line.removeprefix("!").strip().strip("/").removeprefix("./")
-    return keep, re.compile(_expression(pattern))
+    pattern = line.strip().removeprefix("!").strip().removeprefix("./").removeprefix("/").removesuffix("/")
+    try:
+        if line[0].isspace() and line.strip()[0] in "#!":
+            raise ValueError(f"blanks before {line.strip()[0]}")
+        if not line.replace("\t", " ").isprintable() or {"", ".", ".."} & set(pattern.split("/")):
+            raise ValueError("no path in its plain form")
+        return keep, re.compile(_expression(pattern))
+    except (ValueError, re.error) as error:
+        raise Refused(
+            "dockerfile.ignore",
+            f"{IGNORE}:{number}: not a pattern that every builder reads alike (got {line[:200]!r}: {error}, expected "
+            "a path below the context, with *, **, ? or [...])",
+            fix=f"write line {number} in that form, or take it out",
+        ) from error
 
 
 def _expression(pattern: str) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pipeline.model.errors import Misuse, Refused
 
 NAME = "Dockerfile"
+#: What a name in a layer begins with that removes files of the layers below (OCI image specification, ``layer.md``).
+_WHITEOUT = ".wh."
 _WORD = re.compile(r"""(?:[^\s"'\\]|"[^"\\]*"|'[^']*')+""")
 _PAIR = re.compile(r"""([A-Za-z_][A-Za-z0-9_.-]*)=(?:"([^"\\]*)"|'([^']*)'|([^\s"'\\]*))""")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*)|(.?))")
@@ -148,11 +150,21 @@ def _run(line: int, text: str) -> Instruction:
 def _array(line: int, text: str) -> tuple[str, ...]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refuse(line, text, 'a JSON array of strings, ["like", "this"]') from error
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise _refuse(line, text, 'a JSON array of strings, ["like", "this"]')
+    if any("\0" in word or not _is_text(word) for word in value):
+        # No argument of a program can hold a NUL, and no file of ours half a character.
+        raise _refuse(line, text, "strings of whole characters")
     return tuple(value)
+
+
+def _is_text(word: str) -> bool:
+    try:
+        return bool(word.encode()) or not word
+    except UnicodeEncodeError:
+        return False
 
 
 def _words(line: int, text: str) -> tuple[str, ...]:
@@ -204,10 +216,14 @@ class _Reading:
         return value
 
 
+#: signal(7), by the names that every engine knows.
+_SIGNALS = "SIG(ABRT|ALRM|CONT|HUP|INT|KILL|PIPE|QUIT|STOP|TERM|TSTP|USR1|USR2|WINCH)"
 _UNDEFINED = "dockerfile.undefined-variable"
 
 
 def _arg(state: _Reading, item: Instruction) -> None:
+    # As BuildKit does it: no value of an instruction is seen by another one of the same instruction.
+    found: dict[str, str] = {}
     for word in item.words:
         name, _, _ = word.partition("=")
         if word == name:
@@ -217,7 +233,8 @@ def _arg(state: _Reading, item: Instruction) -> None:
         else:
             defaults = dict(state.pairs(Instruction(item.line, item.keyword, (), (word,), is_array=False)))
         given = {name: state.given[name]} if name in state.given else {}
-        state.variables |= {**defaults, **given}
+        found |= {**defaults, **given}
+    state.variables |= found
 
 
 def _from(state: _Reading, item: Instruction) -> None:
@@ -245,20 +262,23 @@ def _workdir(state: _Reading, item: Instruction) -> None:
     if "USER" in state.single:
         # BuildKit would give its folder to that user, the classic builder to root.
         raise _refuse(item.line, "WORKDIR behind USER", "it before USER", fix="move the line above USER")
-    state.single["WORKDIR"] = state.one(item, r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-])+|/", "an absolute path without spaces")
+    path = state.one(item, r"(/[A-Za-z0-9_.-]*[A-Za-z0-9_-])+|/", "an absolute path without spaces")
+    if f"/{_WHITEOUT}" in path:
+        raise _refuse(item.line, path, f"no name that begins with {_WHITEOUT}: it would remove files of the base")
+    state.single["WORKDIR"] = path
     state.made.append(Made(item.line, state.single["WORKDIR"]))
 
 
 def _expose(state: _Reading, item: Instruction) -> None:
     for word in item.words:
         value = state.expand(item.line, word)
-        if not re.fullmatch(r"[1-9]\d{0,4}(/(tcp|udp))?", value):
+        if not re.fullmatch(r"[1-9]\d{0,4}(/(tcp|udp))?", value) or int(value.partition("/")[0]) > 65535:
             raise _refuse(item.line, value, "a port, with /tcp or /udp at most")
         state.ports.append(value if "/" in value else f"{value}/tcp")
 
 
 def _stop_signal(state: _Reading, item: Instruction) -> None:
-    state.single["STOPSIGNAL"] = state.one(item, r"SIG[A-Z0-9]+|[1-9]\d?", "a signal")
+    state.single["STOPSIGNAL"] = state.one(item, rf"{_SIGNALS}|[1-9]|[1-5]\d|6[0-4]", "a signal of Linux")
 
 
 def _health_check(state: _Reading, item: Instruction) -> None:
@@ -288,7 +308,11 @@ def _copy(state: _Reading, item: Instruction) -> None:
     if ".." in target.split("/"):
         raise _refuse(item.line, target, "a target without ..")
     into = target.endswith(("/", "/.")) or len(sources) > 1
-    state.copies.append(Copy(item.line, tuple(sources), "/" + target.strip("/").removesuffix("/."), into, owner))
+    # One path, one way to write it: "./a" in a layer would be neither found as "a" nor held against the base.
+    parts = [part for part in target.split("/") if part not in {"", "."}]
+    if any(part.startswith(_WHITEOUT) for part in parts):
+        raise _refuse(item.line, target, f"no name that begins with {_WHITEOUT}: it would remove files of the base")
+    state.copies.append(Copy(item.line, tuple(sources), "/" + "/".join(parts), into, owner))
 
 
 _READERS = {

@@ -99,6 +99,16 @@ def test_dockerignore_leaves_out_what_it_names(patterns, gone):
     assert TREE.keys() - ignore(TREE, patterns).keys() == gone
 
 
+@pytest.mark.parametrize(
+    "line", ["[z-a]", "[\\]]", "a/../b", "a//b", "a/./b", "..", "!", " # a", " !a", "\ufeffa", "a\x0cb"]
+)
+def test_a_pattern_that_engines_might_read_otherwise_is_refused_with_its_line(line):
+    with pytest.raises(Refused) as refused:
+        ignore(TREE, f"*.pyc\n{line}\n")
+    assert refused.value.code == "dockerfile.ignore"
+    assert refused.value.message.startswith(".dockerignore:2: not a pattern that every builder reads alike (got ")
+
+
 FILES = {"a.py": file(b"a"), "sub/b.py": file(b"b"), "sub/c/d.py": file(b"d")}
 
 

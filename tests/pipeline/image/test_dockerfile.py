@@ -99,7 +99,16 @@ def test_an_unknown_instruction_is_refused_by_name(line):
         "USER 1\nWORKDIR /a",
         "EXPOSE 80-90",
         "EXPOSE 0",
+        "EXPOSE 65536",
         "STOPSIGNAL TERM",
+        "STOPSIGNAL SIGNONE",
+        "STOPSIGNAL 65",
+        'CMD ["\\ud800"]',
+        'CMD ["a\\u0000b"]',
+        "CMD " + "[" * 100_000,
+        "WORKDIR /srv/.wh.etc",
+        "COPY a /.wh.etc",
+        "COPY a /srv/.wh..wh..opq/",
         "HEALTHCHECK CMD true",
         "HEALTHCHECK --interval=1s NONE",
         "COPY a",
@@ -127,6 +136,27 @@ def test_a_form_that_the_composer_does_not_know_is_refused_with_its_line(line):
 @pytest.mark.parametrize("line", ["EXPOSE ${NONE}", "EXPOSE $NONE", "ENV A=${B:-x}", "ENV A=$", "COPY $5 /a"])
 def test_a_variable_without_a_value_is_refused(line):
     assert refusal(HEAD + line + "\n").code == "dockerfile.undefined-variable"
+
+
+def test_an_argument_is_not_seen_by_another_one_of_its_instruction():
+    assert refusal(f"{HEAD}ARG A=1 B=$A\n").code == "dockerfile.undefined-variable"
+
+
+@pytest.mark.parametrize(
+    ("lines", "target", "into"),
+    [
+        ("COPY a .", "/", True),
+        ("COPY a ./sub/", "/sub", True),
+        ("COPY a ./sub", "/sub", False),
+        ("WORKDIR /app\nCOPY a ./sub/", "/app/sub", True),
+        ("WORKDIR /app\nCOPY a .", "/app", True),
+        ("COPY a //srv/.//x", "/srv/x", False),
+        ("COPY a /srv/.", "/srv", True),
+    ],
+)
+def test_a_target_is_one_path_however_it_is_written(lines, target, into):
+    (copy,) = recipe(lines + "\n").copies
+    assert (copy.target, copy.into) == (target, into)
 
 
 def test_an_argument_before_from_is_froms_alone():
