@@ -320,7 +320,7 @@ class PromotionPredicate(Document):
     """Who asked for it: the signer, or whom the CI system names."""
     reason: Line | None = None
     grant: Sha256Hex | None = None
-    """SHA-256 of the grant's bundle: an entry with one is a rollback, which may go back to an older version."""
+    """SHA-256 of the grant's statement: an entry with one is a rollback, which may go back to an older version."""
     lists: dict[Line, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """The highest evidence list of each signer that carried it in a registry, so that none of them can go missing."""
 

@@ -106,12 +106,15 @@ class GitLedger:
 
     def _remote_head(self) -> str:
         """The branch's commit as the remote says, empty where it has no such branch."""
-        listed = self._ask("ls-remote", "--exit-code", self._remote, f"refs/heads/{self._branch}")
+        name = f"refs/heads/{self._branch}"
+        listed = self._ask("ls-remote", "--exit-code", self._remote, name)
         if listed.exit_code == _NO_BRANCH:
             return ""
         if listed.exit_code != 0:
             raise self._unreachable(listed)
-        return text(listed).split()[0]
+        # NOTE: it lists every ref that ends with what it is asked for: refs/heads/a/refs/heads/ledger comes first.
+        found = (line.split() for line in text(listed).splitlines())
+        return next((commit for commit, ref in found if ref == name), "")
 
     def _known(self) -> str:
         """The commit that this clone saw last, empty where it saw none."""

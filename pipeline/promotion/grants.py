@@ -12,6 +12,7 @@ from pipeline.gate.judgement import rfc3339
 from pipeline.gate.policy import Policy
 from pipeline.gate.signers import PersonSigner
 from pipeline.model.digests import Digest
+from pipeline.model.documents import canonical_json
 from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
 from pipeline.model.kinds import SHAPES, Kind
 from pipeline.model.predicates import GrantPredicate, dump, parse_predicate
@@ -30,7 +31,11 @@ _ASK = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """A grant by a person whom the policy names. ``digest`` is the SHA-256 of its bundle, in hexadecimal."""
+    """A grant by a person whom the policy names.
+
+    ``digest`` is the SHA-256 of its statement, in hexadecimal: the bundle around it may be written anew by anybody, and
+    would be another one each time.
+    """
 
     predicate: GrantPredicate
     person: PersonSigner
@@ -113,7 +118,7 @@ def _read(bundle: bytes, persons: list[PersonSigner], roots: "Mapping[str, Trust
         person=_person(verified, persons),
         granted_at=verified.verified_at,
         bundle=bundle,
-        digest=verified.bundle_digest,
+        digest=Digest.of(canonical_json(verified.statement.model_dump(mode="json", by_alias=True))).hex,
     )
 
 

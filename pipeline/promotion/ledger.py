@@ -85,7 +85,7 @@ class Ledger:
         return any(one.image == image for one in self.promotions)
 
     def spent(self, grant: str) -> bool:
-        """Whether a grant (SHA-256 of its bundle) was used here."""
+        """Whether a grant (its ``Grant.digest``) was used here."""
         return any(entry.predicate.grant == grant for entry in self.entries)
 
 

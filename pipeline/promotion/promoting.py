@@ -157,7 +157,7 @@ def place(gate: Gate, release: Release, environment: str) -> None:
 def promotion_entry(
     gate: Gate, ledger: Ledger, release: Release, *, grant: str | None = None, reason: str | None = None
 ) -> PromotionPredicate:
-    """The next entry of ``ledger``; with ``grant``, the SHA-256 of its bundle, it is a rollback."""
+    """The next entry of ``ledger``; with ``grant``, a Grant's digest, it is a rollback."""
     here, sequence, previous = place_of(gate, ledger)
     return PromotionPredicate(
         environment=here.name,

@@ -178,7 +178,7 @@ def _write_overlay(gate: Gate, ledger: Ledger, image: Digest, target: Store) -> 
 
 
 def grant_file(digest: str) -> str:
-    """Where the ledger's store keeps a grant that an entry rests on; ``digest`` is the SHA-256 of its bundle."""
+    """Where the ledger's store keeps a grant that an entry rests on; ``digest`` is the grant's."""
     return f"grants/{digest}.json"
 
 

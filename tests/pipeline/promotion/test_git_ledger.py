@@ -93,6 +93,17 @@ def test_a_rewritten_branch_is_refused_by_who_saw_it(ledgers, clones, remote):
     assert "not what this clone saw before, with something added (got " in error.value.message
 
 
+def test_a_branch_whose_name_ends_the_same_is_another(ledgers, clones, remote):
+    """Attack: ls-remote finds every ref that ends with what it is asked for, sorted by name."""
+    assert git(clones[1], "push", "-q", "origin", "HEAD:refs/heads/a/refs/heads/ledger").exit_code == 0
+    one = ledgers[0]
+    one.refresh()
+    assert one.read("file") is None
+    one.write({"file": b"1"}, "one")
+    one.refresh()
+    assert (one.read("file"), log(remote)) == (b"1", ["one"])
+
+
 def test_a_branch_that_is_gone_is_refused_by_who_saw_it(ledgers, remote):
     one, two = ledgers
     one.refresh()

@@ -1,6 +1,8 @@
 """Going back: with somebody else's grant, against today's advisories, never to what was revoked."""
 
+import base64
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -40,7 +42,8 @@ def test_a_granted_rollback_is_an_entry_like_any_other(ran):
     assert (done.written, ran.ran(), ran.tag()) == (True, ["1.0", "1.1", "1.0"], ran.images["1.0"])
     entry = ran.ledger().last_promotion.predicate
     assert isinstance(entry, PromotionPredicate)
-    assert (entry.sequence, entry.grant) == (3, hashlib.sha256(bundle).hexdigest())
+    statement = base64.b64decode(json.loads(bundle)["dsseEnvelope"]["payload"])
+    assert (entry.sequence, entry.grant) == (3, hashlib.sha256(statement).hexdigest())
     assert (entry.reason, entry.requester) == ("1.1 loses messages", LOCAL_IDENTITY)
     assert ran.files()[f"grants/{entry.grant}.json"] == bundle + b"\n"
     assert ran.images["1.0"].encode() in ran.files()[f"overlays/{HERE}/kustomization.yaml"]
@@ -79,6 +82,19 @@ def test_a_grant_counts_once(ran):
     ran.promote("1.1")
     with pytest.raises(Refused) as error:
         back(ran, bundle)
+    assert error.value.code == "grant.used"
+    assert ran.ran() == ["1.0", "1.1", "1.0", "1.1"]
+
+
+def test_a_grant_written_otherwise_is_the_same_grant(ran):
+    """Attack: the signature is over the statement, not over the JSON around it, which anybody may write anew."""
+    bundle = ran.grant()
+    back(ran, bundle)
+    ran.promote("1.1")
+    again = json.dumps(json.loads(bundle), separators=(" , ", " : ")).encode()
+    assert again != bundle
+    with pytest.raises(Refused) as error:
+        back(ran, again)
     assert error.value.code == "grant.used"
     assert ran.ran() == ["1.0", "1.1", "1.0", "1.1"]
 
