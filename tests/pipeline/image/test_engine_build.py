@@ -1,9 +1,11 @@
+import gc
 import json
 import os
 import re
 import signal
 import threading
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -342,6 +344,14 @@ class TestRun:
 
 @pytest.mark.engine
 class TestEnginesInTrouble:
+    @pytest.fixture(autouse=True)
+    def half_read_answers(self):
+        """Are collected here: the client cannot close them, and a process would end with the build."""
+        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
     def test_what_a_killed_build_left_is_removed_by_the_next(self, tmp_path):
         engine = engines.running_engine()
         client = connect(engine.address)
@@ -391,8 +401,6 @@ class TestEnginesInTrouble:
         assert refused.value.message.startswith(f"docker {engine.version}: image not built (got ")
         assert not build.archive.exists()
 
-    # The client's half-read answer is collected with the interrupted build; the process would end here.
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_leaves_nothing(self, here, build, builder, python, number):
         engine, options = builder
