@@ -41,6 +41,9 @@ def registry_head(
         for referrer in store.referrers(image):
             if referrer.annotations.get(PREDICATE_TYPE) in _ENTRIES:
                 found += _entries(store, referrer, known, here, policy, roots)
+    # The JSON around a signed entry may be written anew by anybody: what says the same is the same entry.
+    said = [entry.predicate for entry in ledger.entries]
+    found = [entry for entry in found if entry.predicate not in said]
     highest = max(found, key=lambda entry: entry.predicate.sequence, default=None)
     return Head(sequence=highest.predicate.sequence, digest=highest.digest) if highest else None
 

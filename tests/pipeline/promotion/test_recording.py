@@ -1,5 +1,6 @@
 """What memory, registry, tag and overlay know of the ledger, and two that write at once."""
 
+import json
 import threading
 from dataclasses import replace
 
@@ -91,6 +92,15 @@ def test_strangers_entries_on_an_image_say_nothing(ran):
     statement = make_statement([("x", Digest(last.image))], SHAPES[Kind.PROMOTION].predicate_type, forged)
     bundle = ran.world.sign(statement, sub="https://evil.example")
     attach(ran.store, ran.descriptor("1.1"), bundle, ran.gate().now)
+    assert ran.promote("1.2").written
+
+
+def test_an_entry_written_otherwise_is_the_same_entry(ran):
+    """Attack: attach an entry once more, with other spaces in it, so that nobody can promote any more."""
+    line = ran.ledger().last_promotion.line
+    again = json.dumps(json.loads(line), separators=(" , ", " : ")).encode()
+    assert again != line
+    attach(ran.store, ran.descriptor("1.1"), again, ran.gate().now)
     assert ran.promote("1.2").written
 
 
