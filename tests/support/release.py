@@ -22,6 +22,7 @@ from pipeline.model.statement import make_statement, parse_statement
 from pipeline.signing.identities import LOCAL_IDENTITY, LOCAL_ISSUER
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+_KNOWN_AGE = {"wheels": 1, "age_unknown": 0, "youngest_upload": "2026-10-01T00:00:00Z"}
 SIGNED = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 PLATFORM = "linux/amd64"
 IMAGE = ImageFacts(digest=Digest("1" * 64), platforms={PLATFORM: Digest("1" * 64)})
@@ -109,7 +110,7 @@ def predicates() -> dict[str, dict[str, Any]]:
         "tests": _result("pytest", tests=12, failures=0, errors=0, skipped=0, coverage_percent=97.5),
         "sast": _result("bandit", files=10, findings_high=0, findings_medium=0, findings_low=0),
         "workflows": _result("workflows"),
-        "dependencies": _result("dependencies"),
+        "dependencies": _result("dependencies", **_KNOWN_AGE),
         "vulnerabilities": {
             "scanner": {
                 "uri": "pkg:pypi/pip-audit",
@@ -152,7 +153,7 @@ def predicates() -> dict[str, dict[str, Any]]:
             "producer": {"uri": "https://gatehouse.dev/hardening"},
             "gatehouse_context": context(),
         },
-        f"smoke@{PLATFORM}": _result("smoke", tests=1, failures=0, hardened=True, engine="docker"),
+        f"smoke@{PLATFORM}": _result("smoke", tests=1, failures=0, requests=3, hardened=True, engine="docker"),
         "reproduction": _result("reproduction"),
     }
     return copy.deepcopy(good)
