@@ -65,10 +65,12 @@ def _rules(policy: Policy) -> Iterator[list[str]]:
     for rule in (compiled.rule for compiled in policy.rules):
         cells = []
         for environment in policy.environments:
+            if rule.environments is not None and environment.name not in rule.environments:
+                cells.append("-")
+                continue
             limits = "; ".join(f"{name}: {_limit(environment.limits[name])}" for name in sorted(rule.limits))
-            applies = rule.environments is None or environment.name in rule.environments
             word = "warns" if rule.id in environment.warns else "refuses"
-            cells.append((f"{word} ({limits})" if limits else word) if applies else "-")
+            cells.append(f"{word} ({limits})" if limits else word)
         yield [f"`{rule.id}`", rule.title, ", ".join(rule.kinds), *cells]
 
 
