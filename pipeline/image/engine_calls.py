@@ -32,7 +32,11 @@ MAX_SAVED = 2 << 30
 LABEL = "dev.gatehouse.build"
 #: No registry answers to this name (RFC 6761), so an engine can only find what was loaded.
 REPOSITORY = "gatehouse.invalid"
-_SHOWN = 1000
+#: Of foreign words: the last lines, and as many characters of them.
+_LINES, _SHOWN = 8, 600
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+#: What the classic builder and BuildKit write between what matters.
+_BOOKKEEPING = re.compile(r"---> |Removing intermediate container |-+$")
 #: How BuildKit (new, and as old as in Docker 20.10) tells that a process of the Dockerfile's own failed.
 _RUN_FAILED = r"did not complete successfully|executor failed running"
 #: What each engine's build API calls it. NOTE: podman takes "none" for its default there, which is the host's network
@@ -82,7 +86,8 @@ def _lost(engine: Engine, words: str) -> CannotEvaluate:
 
 def printable(words: str) -> str:
     """The end of foreign output in one line."""
-    line = " | ".join(line.strip() for line in words.splitlines() if line.strip())
+    lines = [line.strip() for line in _COLOUR.sub("", words).splitlines()]
+    line = " | ".join([line for line in lines if line and not _BOOKKEEPING.match(line)][-_LINES:])
     return "".join(c if c.isprintable() else "?" for c in line)[-_SHOWN:] or "nothing"
 
 

@@ -17,7 +17,7 @@ from pipeline.image.archive import Archive, PlatformImage, gunzip, write_archive
 from pipeline.image.comparison import compare_files
 from pipeline.image.composer import compose, run_config
 from pipeline.image.engine_build import build_with_engine
-from pipeline.image.engine_calls import LABEL, remove_stale
+from pipeline.image.engine_calls import LABEL, printable, remove_stale
 from pipeline.image.engine_output import Saved
 from pipeline.image.foreign_base import ForeignImage, Reference
 from pipeline.image.foundation import Foundation
@@ -412,3 +412,10 @@ class TestEnginesInTrouble:
             build(engine, pull=pulled(layer), **options)
         assert not build.archive.exists()
         assert not (build.archive.parent / "cache" / "engine").exists()
+
+
+def test_of_foreign_words_the_last_ones_are_told_in_one_line_without_the_builders_bookkeeping():
+    words = "Step 1/2 : ARG A\n" * 20 + "no \x1b[31mroom\x1b[0m\x1b]0;title\x07\n ---> Running in 1\n-----\n\ncode: 3\n"
+    assert printable(words) == "Step 1/2 : ARG A | " * 6 + "no room?]0;title? | code: 3"
+    assert printable(" \n") == "nothing"
+    assert printable("a" * 601) == "a" * 600
