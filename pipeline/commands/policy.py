@@ -5,8 +5,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.commands.deciding import read_digest
 from pipeline.commands.edge import Subcommands, load_settings, rfc3339_time, root_folder
-from pipeline.model.digests import Digest
 
 
 def register(commands: "Subcommands") -> None:
@@ -31,7 +31,7 @@ def register(commands: "Subcommands") -> None:
     schema.set_defaults(run=_schema)
 
     vex = _action(actions, "vex", "the exceptions on vulnerabilities as OpenVEX")
-    vex.add_argument("image", type=Digest.parse, metavar="sha256:DIGEST", help="the image that it is about")
+    vex.add_argument("image", type=read_digest, metavar="sha256:DIGEST", help="the image that it is about")
     vex.add_argument("--environment", default="production")
     vex.add_argument("--at", type=rfc3339_time, default=None, metavar="TIME", help="RFC 3339; default: now")
     vex.set_defaults(run=_vex)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.commands.deciding import add_registry, opened, read_digest, read_grants
 from pipeline.commands.edge import Subcommands, say
+from pipeline.model.errors import Refused
 
 
 def register(commands: "Subcommands") -> None:
@@ -19,15 +20,24 @@ def register(commands: "Subcommands") -> None:
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
+    """An environment that refuses keeps no other one from being told; the first refusal is raised at the end."""
     from pipeline.promotion.revoking import revoke
 
+    refused: list[Refused] = []
     with opened(arguments) as (_, gate):
         grants = read_grants(arguments.grant)
         every = [environment.name for environment in gate.policy.environments]
         for name in arguments.environment or every:
-            done = revoke(gate, arguments.image, name, grants)
+            try:
+                done = revoke(gate, arguments.image, name, grants)
+            except Refused as error:
+                say(f"{name}: not revoked: {error.code}")
+                refused.append(error)
+                continue
             said = "revoked" if done.written else "was revoked before"
             print(f"{name}: {arguments.image} {said}, entry {done.sequence}", flush=True)
             if done.runs:
                 say(f"warning: {name} runs it still: `scripts/gatehouse rollback {name} --to sha256:...`")
+    if refused:
+        raise refused[0]
     return 0

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from pipeline.files import sha256_file, writing
 from pipeline.gate.gathering import read_image, root_files
-from pipeline.gate.policy import policy_digest, policy_files
+from pipeline.gate.policy import load_policy, policy_digest, policy_files
 from pipeline.model.context import Sha256Hex
 from pipeline.model.digests import Digest
 from pipeline.model.documents import Document, canonical_json
@@ -54,8 +54,10 @@ class Written:
 def write_export(store: Readable, reference: str, policies: Path, state: Path, target: Path) -> Written:
     """Write what ``reference`` is in ``store``, with everything that refers to it, the policy and the trust roots.
 
-    Raises CannotEvaluate and Refused (``store.*``, ``registry.*``, ``files.*``) and leaves no half-written file.
+    Raises CannotEvaluate and Refused (``policy.*``, ``store.*``, ``registry.*``, ``files.*``), and leaves no
+    half-written file.
     """
+    load_policy(policies)  # whatever else the folder is, it is no policy
     image, _ = read_image(store, reference)
     referrers = sorted(store.referrers(image.digest), key=lambda one: one.digest)
     blobs = {part.digest: part for one in (image, *referrers) for part in parts(store, one)}

@@ -65,6 +65,18 @@ def test_a_grant_in_a_file_and_a_revocation_with_it(ran, typed, tmp_path):
     assert (code, out) == (0, f"{HERE}: {ran.images['1.1']} was revoked before, entry 3\n")
 
 
+def test_an_environment_that_refuses_keeps_no_other_from_a_revocation(ran, typed):
+    typed(*grant_of(ran, "revocation", "1.1"), by="tom")
+    code, out, err = typed("revoke", ran.images["1.1"])
+    assert (code, out) == (1, f"{HERE}: {ran.images['1.1']} revoked, entry 3\n")
+    assert [line for line in err.splitlines() if "not revoked" in line] == [
+        "laboratory: not revoked: grant.other",
+        "staging: not revoked: grant.nobody",
+        "production: not revoked: grant.nobody",
+    ]
+    assert "\ngrant.other: grant: for something else" in err
+
+
 def test_a_grant_file_that_is_not_there_is_a_misuse(ran, typed, tmp_path):
     code, _, err = typed("rollback", HERE, "--to", ran.images["1.0"], "--grant", str(tmp_path / "none"))
     assert code == 2

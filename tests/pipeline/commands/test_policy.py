@@ -119,10 +119,9 @@ def test_explain_tells_an_exception(policy, folder):
 def test_explain_tells_a_code_of_the_judge(policy):
     code, lines, _ = policy("explain", "evidence.future")
     assert code == 0
-    assert lines[:2] == [
-        "evidence.future: a refusal of the pipeline itself (gate.agreement), and no exception excuses it",
-        "exit code: verdict",
-    ]
+    assert lines[0].startswith("evidence.future: a refusal of the pipeline itself (gate.agreement")
+    assert lines[0].endswith("), and no exception excuses it")
+    assert lines[1] == "exit code: verdict"
     assert lines[2].startswith("refusal: …: signed in the future (got …, expected before …)")
 
 

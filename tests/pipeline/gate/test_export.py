@@ -99,6 +99,12 @@ def test_an_image_of_two_platforms_is_exported_whole(tmp_path, rekor_v1, root):
     assert "evidence.missing" in {one.code for one in refused.refusals}
 
 
+def test_a_folder_that_is_no_policy_is_not_exported(stored, tmp_path):
+    with pytest.raises(CannotEvaluate) as error:
+        write_export(stored.store, str(stored.image.digest), tmp_path, stored.state, tmp_path / "x.tar")
+    assert (error.value.code, list(tmp_path.iterdir())) == ("policy.missing", [])
+
+
 def test_the_policy_of_the_file_counts_only_by_its_digest(exported, own, stored, tmp_path):
     other = Own(policy=f"sha256:{'0' * 64}", trust_roots=own.trust_roots)
     with pytest.raises(Refused, match="holds another policy than the one to judge by") as refused:
