@@ -167,7 +167,9 @@ class _Search:
         refused = list(self._items(finding, world))
         if finding.kind == Kind.VULNERABILITIES and not refused:
             # The newest audit counts, so that another one is all that it takes.
-            yield Change(act="make", about=str(finding.kind), text=f"audit again, and attest: {finding.fix}")
+            yield Change(
+                act="make", about=str(finding.kind), text=f"attest an audit without {finding.code}: {finding.fix}"
+            )
             return
         for name, package, fixed in refused:
             if finding.code.startswith(_EXCUSABLE):

@@ -18,6 +18,7 @@ from pipeline.model.kinds import SHAPES, Kind
 from pipeline.model.predicates import GrantPredicate, dump, parse_predicate
 from pipeline.model.statement import make_statement
 from pipeline.promotion.ledger import Ledger
+from pipeline.signing.identities import GITHUB
 
 if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
@@ -143,6 +144,9 @@ def _check(grant: Grant, asked: Asked, days: int) -> None:
         )
     if grant.person.is_also(asked.requester) or grant.person.is_also(asked.signer):
         raise _refused("grant.self", "by who asks for it", grant.person.identity, "another person")
+    if asked.requester.startswith(GITHUB) and not grant.person.logins:
+        # Nobody can tell whether it is the same person.
+        raise _refused("grant.self", "by somebody of no known login", grant.person.identity, "`logins` in the policy")
     if said.requester.casefold() != asked.requester.casefold():
         raise _refused("grant.requester", "for somebody else", said.requester[:120], asked.requester)
     expires = _time(said.expires)

@@ -145,7 +145,10 @@ def test_an_audit_that_found_nothing_out_is_made_again(unblocked):
 
     (way,) = unblocked(blind, "staging", made=release.hosted).ways
     assert ids(way) == ["make vulnerabilities"]
-    assert way.changes[0].text == "audit again, and attest: look at the feed, then audit again: `scripts/nox -s audit`"
+    assert (
+        way.changes[0].text
+        == "attest an audit without vulnerabilities.canary: look at the feed, then audit again: `scripts/nox -s audit`"
+    )
 
 
 def test_evidence_of_the_wrong_signer_is_one_thing_to_do(unblocked, good):

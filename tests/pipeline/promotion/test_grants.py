@@ -94,6 +94,13 @@ def test_nobody_grants_what_they_ask_for(asking, grant, asker):
     )
 
 
+def test_who_has_no_login_in_the_policy_grants_nothing_that_a_login_asks_for(asking, grant):
+    """Attack: nobody knows that tom is https://github.com/tom-t."""
+    asker = "https://github.com/tom-t"
+    error = refused(asking, grant(by="tom", requester=asker), requester=asker)
+    assert (error.code, "by somebody of no known login (got tom@example.org" in error.message) == ("grant.self", True)
+
+
 def test_who_signs_the_entry_does_not_grant_it_either(asking, grant):
     """Attack: say that somebody else asked."""
     asker = "https://github.com/tom"
