@@ -34,6 +34,7 @@ HARDENING_ATTRIBUTES = frozenset(
         "NO_SETUID_FILES",
         "NO_SHELL",
         "NO_WORLD_WRITABLE_FILES",
+        "PACKAGES_UNALTERED",
     }
 )
 #: ``<these><name>/<platform>``, as provenance names them.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.image.archive import Archive, merge
-from pipeline.image.inventory import Inventory, read_inventory
+from pipeline.image.inventory import Inventory, altered, read_inventory
 from pipeline.image.layer import Kind, Tree
 from pipeline.image.secrets import Search, Secret, texts
 from pipeline.image.soundness import Flaw, flaws
@@ -28,6 +28,7 @@ ATTRIBUTES = {
     "NO_SETUID_FILES": {"image.setuid"},
     "NO_SHELL": {"image.shell"},
     "NO_WORLD_WRITABLE_FILES": {"image.world-writable"},
+    "PACKAGES_UNALTERED": {"image.altered-package"},
 }
 
 Measures = dict[str, int | float | str | bool]
@@ -60,6 +61,10 @@ def examine(archive: Archive, platform: str, search: Search) -> Examination:
     with ThreadPoolExecutor(1) as pool:  # the search waits for another program
         searched = pool.submit(search, texts(layers, tree, inventory, configuration))
         found = [*_user_flaws(str(config.get("User") or "")), *flaws(tree)]
+        found += [
+            Flaw("image.altered-package", path, "other content than its package's own list says")
+            for path in sorted(set(altered(layers, tree, inventory)))
+        ]
         secrets = searched.result()
     found += _secret_flaws(secrets)
     sizes = {

@@ -13,14 +13,14 @@ import hashlib
 import io
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from email.message import Message
 
 from packaging.utils import canonicalize_name
 
 from pipeline.debian.control import Stanza, stanzas
-from pipeline.image.layer import Kind, Tree
+from pipeline.image.layer import Entry, Kind, Tree
 from pipeline.model.errors import CannotEvaluate
 
 STATUS_FOLDER = "var/lib/dpkg/status.d/"
@@ -197,6 +197,25 @@ def accounted_for(tree: Tree, inventory: Inventory) -> set[str]:
     return found | {path for path in tree if _source_of(path) in found}
 
 
+def altered(layers: Sequence[Tree], tree: Tree, inventory: Inventory) -> Iterator[str]:
+    """The paths of ``tree``, of all ``layers`` together, that hold other than an installed package's own list says.
+
+    The lists themselves are among them where an upper layer says other than a lower one.
+    """
+    for path, digest in _md5_sums(tree):
+        if path in tree and tree[path].kind is Kind.FILE and _md5(tree[path].content) != digest:
+            yield path
+    for one in inventory.distributions:
+        for path, digest in _rows(tree, one.folder):
+            if path in tree and digest.startswith("sha256=") and digest != _recorded_digest(tree[path]):
+                yield path
+    lists = {f"{one.folder}/RECORD" for one in inventory.distributions}
+    lists |= {path for path in tree if path.startswith(STATUS_FOLDER)}
+    for path in sorted(lists):
+        if len({layer[path] for layer in layers if path in layer}) > 1:
+            yield path
+
+
 def _md5_sums(tree: Tree) -> Iterator[tuple[str, str]]:
     lists = [path for path in tree if path.startswith("var/lib/dpkg/") and path.endswith(".md5sums")]
     for path in lists:
@@ -215,15 +234,24 @@ def _md5(content: bytes) -> str:
 
 def _recorded(tree: Tree, folder: str) -> Iterator[str]:
     yield f"{folder}/RECORD"
+    yield from (path for path, digest in _rows(tree, folder) if digest == _recorded_digest(tree.get(path)))
+
+
+def _rows(tree: Tree, folder: str) -> Iterator[tuple[str, str]]:
+    """Path and hash of each line of a RECORD (binary distribution format, "The .dist-info directory")."""
     # What is no list names nothing, so that it vouches for nothing either.
     with contextlib.suppress(csv.Error):
         for row in csv.reader(io.StringIO(_text(tree, f"{folder}/RECORD"))):
-            path = posixpath.normpath(f"{posixpath.dirname(folder)}/{row[0]}") if row else ""
-            entry = tree.get(path)
-            if entry is not None and len(row) > 1:
-                digest = base64.urlsafe_b64encode(hashlib.sha256(entry.content).digest()).rstrip(b"=").decode()
-                if row[1] == f"sha256={digest}":
-                    yield path
+            if len(row) > 1:
+                yield posixpath.normpath(f"{posixpath.dirname(folder)}/{row[0]}"), row[1]
+
+
+def _recorded_digest(entry: Entry | None) -> str:
+    """As a RECORD writes it; of no file, what no RECORD does."""
+    if entry is None:
+        return "absent"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(entry.content).digest()).rstrip(b"=").decode()
+    return f"sha256={digest}"
 
 
 def _source_of(path: str) -> str:

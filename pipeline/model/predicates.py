@@ -171,7 +171,8 @@ class Hardening(Contextual):
     """``https://in-toto.io/attestation/scai/v0.3``: attributes read from the image's layers.
 
     An attribute stands only where it holds (``NON_ROOT_USER``, ``NO_SETUID_FILES``, ``NO_SHELL``,
-    ``NO_PACKAGE_MANAGER``, ``NO_WORLD_WRITABLE_FILES``, ``ELF_CLOSURE``, ``NO_DANGLING_LINKS``, ``NO_SECRETS``).
+    ``NO_PACKAGE_MANAGER``, ``NO_WORLD_WRITABLE_FILES``, ``ELF_CLOSURE``, ``NO_DANGLING_LINKS``, ``NO_SECRETS``,
+    ``PACKAGES_UNALTERED``).
     """
 
     attributes: list[ScaiAttribute]

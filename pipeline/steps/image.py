@@ -27,6 +27,8 @@ from pipeline.steps.secret_search import secret_search
 TOOL = ("gatehouse-image", "1")
 MAX_PROBLEMS = 20
 _FIXES = {
+    "image.altered-package": "leave what a package brought as it is, else the SBOM names what is not there: "
+    "lock a mended release, or a wheel of your own",
     "image.dangling-link": "copy the file that the link points to, or leave the link out",
     "image.missing-library": "add the package with that library to requirements/base.in, or leave out what needs it",
     "image.package-manager": "leave it out of requirements.in and of the application: an image is replaced, not mended",

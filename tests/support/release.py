@@ -148,6 +148,7 @@ def predicates() -> dict[str, dict[str, Any]]:
                     "NO_SETUID_FILES",
                     "NO_SHELL",
                     "NO_WORLD_WRITABLE_FILES",
+                    "PACKAGES_UNALTERED",
                 )
             ],
             "producer": {"uri": "https://gatehouse.dev/hardening"},

@@ -83,6 +83,12 @@ def test_a_flaw_takes_its_attribute_away(seen, layer, attribute, code):
     assert set(ATTRIBUTES) - set(found.attributes) == {attribute}
 
 
+def test_a_file_of_a_package_that_an_upper_layer_changes_is_a_flaw(seen):
+    status = next(path for path in BASE if path.startswith("var/lib/dpkg/status.d/"))
+    (flaw,) = seen({status: file(BASE[status].content + b"Section: python\n")}).flaws
+    assert (flaw.code, flaw.path) == ("image.altered-package", status)
+
+
 @pytest.mark.parametrize("user", ["", "0", "0:0", "root", "app"])
 def test_a_user_that_is_or_may_be_root_is_a_flaw(seen, user):
     assert [flaw.code for flaw in seen(User=user).flaws] == ["image.root-user"]

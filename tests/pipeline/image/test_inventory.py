@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.image.inventory import accounted_for, read_inventory
+from pipeline.image.inventory import accounted_for, altered, read_inventory
 from pipeline.image.layer import file, link
 from pipeline.model.errors import CannotEvaluate
 from tests.support.wheelhouse import record_line
@@ -156,3 +156,34 @@ def test_no_bytes_crash_the_reader(contents):
 def test_a_damaged_list_vouches_for_nothing():
     tree = {**dist(f"{SITE}/thing-1.dist-info"), f"{SITE}/thing-1.dist-info/RECORD": file(b"a\0b,\r,\n")}
     assert f"{SITE}/thing-1.dist-info/METADATA" not in accounted_for(tree, read_inventory(tree))
+
+
+class TestAltered:
+    """A package's files as they were packed, and what an upper layer makes of them."""
+
+    MD5 = hashlib.md5(b"libc", usedforsecurity=False).hexdigest()
+    BASE = status("libc6", LIBC) | {
+        "var/lib/dpkg/status.d/libc6.md5sums": file(f"{MD5}  usr/lib/libc.so.6\n{MD5}  usr/share/doc/gone\n".encode()),
+        "usr/lib/libc.so.6": file(b"libc"),
+    }
+    RECORD = f"{SITE}/thing-1.0.dist-info/RECORD"
+    WHEEL = dist(f"{SITE}/thing-1.0.dist-info") | {
+        f"{SITE}/thing.py": file(b"x"),
+        RECORD: file(f"{record_line('thing.py', b'x')}\nthing-1.0.dist-info/RECORD,,\n".encode()),
+    }
+
+    def found(self, upper):
+        tree = self.BASE | self.WHEEL | upper
+        return set(altered([self.BASE, self.WHEEL, upper], tree, read_inventory(tree)))
+
+    @pytest.mark.parametrize("upper", [{}, {"app/a": file(b"a")}, {f"{SITE}/thing.py": file(b"x", executable=True)}])
+    def test_what_is_as_it_was_packed_is_not(self, upper):
+        assert self.found(upper) == set()
+
+    @pytest.mark.parametrize("path", ["usr/lib/libc.so.6", f"{SITE}/thing.py"])
+    def test_other_content_is_told(self, path):
+        assert self.found({path: file(b"other")}) == {path}
+
+    @pytest.mark.parametrize("path", [RECORD, "var/lib/dpkg/status.d/libc6", "var/lib/dpkg/status.d/libc6.md5sums"])
+    def test_a_list_that_an_upper_layer_writes_anew_is_told(self, path):
+        assert path in self.found({path: file(LIBC + b"Section: libs\n")})
