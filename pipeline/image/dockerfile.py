@@ -15,6 +15,8 @@ from pipeline.model.errors import Misuse, Refused
 NAME = "Dockerfile"
 #: What a name in a layer begins with that removes files of the layers below (OCI image specification, ``layer.md``).
 _WHITEOUT = ".wh."
+#: By these builds on an engine are known, and trees told apart.
+_OWN_LABELS = "dev.gatehouse."
 _WORD = re.compile(r"""(?:[^\s"'\\]|"[^"\\]*"|'[^']*')+""")
 _PAIR = re.compile(r"""([A-Za-z_][A-Za-z0-9_.-]*)=(?:"([^"\\]*)"|'([^']*)'|([^\s"'\\]*))""")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*)|(.?))")
@@ -250,7 +252,10 @@ def _env(state: _Reading, item: Instruction) -> None:
 
 
 def _label(state: _Reading, item: Instruction) -> None:
-    state.labels |= dict(state.pairs(item))
+    found = dict(state.pairs(item))
+    if own := next((name for name in found if name.startswith(_OWN_LABELS)), None):
+        raise _refuse(item.line, own, f"a label that does not begin with {_OWN_LABELS}: those are the pipeline's")
+    state.labels |= found
 
 
 def _user(state: _Reading, item: Instruction) -> None:

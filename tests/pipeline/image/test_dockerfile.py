@@ -91,6 +91,7 @@ def test_an_unknown_instruction_is_refused_by_name(line):
         "ENV A=a\\ b",
         "ENV 1A=1",
         "LABEL name",
+        "LABEL dev.gatehouse.build=x",
         "USER root",
         "USER 0",
         "USER 65532:0",
