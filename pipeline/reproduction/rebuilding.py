@@ -60,6 +60,8 @@ def build_again(job: Job, target: Target, folder: Path, *, environment: Mapping[
     source = target.provenance.context.source
     first = str(target.provenance.build_definition.external_parameters.get("builder"))
     builders = choose_builders(first, target.facts.platforms, environment)
+    if builders == ["composer"] and (missing := find_engine(environment).reasons):
+        job.say(f"no container engine, so the same builder builds again: {'; '.join(missing)}")
     for name in builders:
         place = folder / name
         job.say(f"checking out {source.commit[:12]} and building it again with the {name}")

@@ -82,9 +82,12 @@ def target_of(built):
 
 def test_a_build_that_leaves_no_record_is_told(built, tmp_path, monkeypatch):
     monkeypatch.setattr(rebuilding, "_PROGRAM", tmp_path / "gone.py")
+    told = []
+    job = dataclasses.replace(built.job, say=told.append)
     with pytest.raises(CannotEvaluate, match="ended without a result") as killed:
-        build_again(built.job, target_of(built), tmp_path / "again", environment=NO_ENGINE)
+        build_again(job, target_of(built), tmp_path / "again", environment=NO_ENGINE)
     assert killed.value.code == "reproduction.build"
+    assert told[0] == "no container engine, so the same builder builds again: unix:///nowhere: no such socket"
 
 
 def test_a_package_that_is_gone_stops_the_second_build_with_its_own_reason(built, tmp_path):
