@@ -82,7 +82,7 @@ def target_of(built):
 
 def test_a_build_that_leaves_no_record_is_told(built, tmp_path, monkeypatch):
     monkeypatch.setattr(rebuilding, "_PROGRAM", tmp_path / "gone.py")
-    told = []
+    told: list[str] = []
     job = dataclasses.replace(built.job, say=told.append)
     with pytest.raises(CannotEvaluate, match="ended without a result") as killed:
         build_again(job, target_of(built), tmp_path / "again", environment=NO_ENGINE)
