@@ -17,6 +17,10 @@ end_on_signals()  # here, so that nox tells its sessions, and each of them its s
 if request.current().run:
     end_with_parent()  # started by the main job, which may be killed
 
+# Nox hands what is behind `--` to every required session as well. Whoever names an image or an environment speaks of
+# what is there already, and needs none of them: it is judged again in any case.
+NAMED = "--" in sys.argv
+
 nox.options.default_venv_backend = "none"  # environments are made from hash-locked files, not by nox
 nox.options.sessions = ["promote"]  # and so everything that it requires
 
@@ -108,15 +112,15 @@ def attest(session: nox.Session) -> None:
     _step(session, "attest")
 
 
-@nox.session(requires=["attest"])
+@nox.session(requires=[] if NAMED else ["attest"])
 def verify(session: nox.Session) -> None:
-    """Judge the image for every environment from its evidence."""
+    """Judge the image for every environment from its evidence; `-- sha256:...` one that is attested already."""
     _step(session, "verify")
 
 
-@nox.session(requires=["verify"])
+@nox.session(requires=[] if NAMED else ["verify"])
 def promote(session: nox.Session) -> None:
-    """Promote to development, or to the environment named behind `--`."""
+    """Promote to development; `-- ENVIRONMENT [sha256:...]` what is attested already."""
     _step(session, "promote")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_an_unknown_session_is_one_line_and_a_fix(root):
     )
     assert "\n  fix: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"), [(("-s", "promote"), "lock"), (("-s", "promote", "--", "staging"), "promote")]
+)
+def test_a_named_promotion_runs_nothing_else(root, typed, first):
+    """Nox hands `staging` to every session that is required, of which the first knows no such option."""
+    command = [sys.executable, "-m", "nox", "--noxfile", str(root / "noxfile.py"), "--list", *typed]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    selected = [line for line in done.stdout.splitlines() if line.startswith("* ")]
+    assert selected[0].startswith(f"* {first} -> ")
+    assert selected[-1].startswith("* promote -> ")
 
 
 @pytest.mark.parametrize("version", ["Python 3.9.2", "Python 2.7.18"])
