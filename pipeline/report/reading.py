@@ -245,7 +245,9 @@ def read_run(root: Path, settings: Settings) -> Run:
     # What speaks of the image is taken of one tree alone: a record of another tells nothing of it.
     source = _newest_source({name: record for name, record in written.items() if name != "reproduce"})
     records = {name: r for name, r in written.items() if r.context and r.context.source == source}
-    image = _image(records)
+    # A step that was killed leaves the record of an earlier image, which is not what this run built.
+    killed = any(step.name == "image" and step.result in STOPPED for step in steps)
+    image = None if killed else _image(records)
     verdicts = [v for v in read_verdicts(root, run) if image is None or v.image == image.digest]
     return Run(
         run=run.run,

@@ -107,6 +107,13 @@ def test_a_step_that_crashed_before_writing_does_not_show_its_old_finding(root, 
     assert steps(reread())["tests"].finding == "no interpreter"
 
 
+def test_the_image_of_an_earlier_run_is_not_shown_where_its_step_was_killed(root, reread):
+    sessions = json.loads((root / ".gatehouse/run.json").read_bytes())["sessions"]
+    place = [session["name"] for session in sessions].index("image")
+    rewrite(root / ".gatehouse/run.json", lambda d: d["sessions"][place].update(result="crashed", why="signal 9"))
+    assert reread().image is None
+
+
 def test_a_reused_step_shows_the_finding_of_the_run_that_made_it(root, reread):
     rewrite(root / ".gatehouse/steps/lint.json", lambda d: d.update(started=1))
     lint = steps(reread())["lint"]
