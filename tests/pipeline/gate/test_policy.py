@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.gate.environments import Succession
 from pipeline.gate.policy import ENVIRONMENTS_FILE, EXCEPTIONS_FILE, FILES, RULES_FILE, load_policy, policy_digest
 from pipeline.gate.policy_explained import summary
 from pipeline.model.errors import CannotEvaluate
+from pipeline.model.kinds import LISTED, Kind
 from pipeline.signing.identities import LOCAL_IDENTITY, LOCAL_ISSUER
 
 
@@ -63,6 +65,19 @@ def test_the_local_signer_is_the_embedded_instances_developer(policy):
 
 def test_only_development_trusts_the_local_root(policy):
     assert [one.name for one in policy.environments if "local" in one.roots] == ["development"]
+
+
+def test_past_development_verdicts_and_entries_are_by_workflows_of_their_own(policy):
+    """No case of policies/tests can say so: what the gate writes is never its own input."""
+    for environment in policy.environments[1:]:
+        by = {kind: environment.signers.of(kind) for kind in (Kind.VERDICT, Kind.PROMOTION, Kind.REVOCATION)}
+        assert by == {Kind.VERDICT: ("judge",), Kind.PROMOTION: ("promote",), Kind.REVOCATION: ("promote",)}
+        evidence = {name for kind in LISTED for name in environment.signers.of(kind)}
+        assert evidence.isdisjoint({"judge", "promote"})
+
+
+def test_what_may_follow_what_is_not_loosened(policy):
+    assert policy.succession == Succession(unordered=("development",), hotfix=(), grant_days=7)
 
 
 @pytest.mark.parametrize("name", [ENVIRONMENTS_FILE, RULES_FILE])
