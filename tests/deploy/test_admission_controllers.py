@@ -37,6 +37,7 @@ JUDGE = ".github/workflows/gate.yml"
 PASSED: dict[str, Any] = {}
 FAILED: dict[str, Any] = {"result": "FAILED"}
 STAGING: dict[str, Any] = {"environment": "staging"}
+EVE: dict[str, Any] = {"email": "eve@example.org", "iss": "https://accounts.example.org"}
 
 #: What was attached, in this order, and who admits it: both controllers, one of them, or none.
 CASES = {
@@ -54,6 +55,8 @@ CASES = {
     "the judge's of a fork": ([github(repository="evil/app", workflow=JUDGE)], "none"),
     "somebody's with a mail address": ([{"email": "eve@example.org", "iss": "https://accounts.example.org"}], "none"),
     "FAILED, then PASSED": ([FAILED, PASSED], "both"),
+    "the judge's FAILED, then a stranger's PASSED": ([FAILED, EVE], "none"),
+    "the judge's PASSED of last week, then a stranger's": ([{"hours": 170}, EVE], "none"),
     "for staging, then for production": ([STAGING, PASSED], "both"),
     # One attestation that fits is enough for policy-controller: what came after it does not count.
     "PASSED, then FAILED": ([PASSED, FAILED], "policy-controller"),
