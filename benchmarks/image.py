@@ -320,8 +320,10 @@ def _text(figures: Figures) -> str:
         rows.append(("compiling the application at each start", start["compiling_the_application"], "s", ""))
     for python, digest in figures.get("same", {}).get("digests", {}).items():
         lines.append(f"  {python}, an environment of its own   {digest}")
-    if "same" in figures and not figures["same"]["identical"]:
-        lines.append("  THE DIGESTS DIFFER, or fewer than two Pythons were found")
+    if "same" in figures and len(figures["same"]["digests"]) < 2:
+        lines.append("  nothing to compare: name two Pythons, `--part same --python PATH --python PATH`")
+    elif "same" in figures and not figures["same"]["identical"]:
+        lines.append("  THE DIGESTS DIFFER")
     return "\n".join(
         [*lines, *(f"  {name:<50} {value:>8} {unit:<2} {limit}".rstrip() for name, value, unit, limit in rows)]
     )
