@@ -130,7 +130,7 @@ def _changes(asked: _Asked, first: datetime, last: datetime) -> Iterator[datetim
     if last - first <= _SECOND:
         yield last
         return
-    middle = first + timedelta(seconds=(last - first).total_seconds() // 2)
+    middle = first + max(_SECOND, timedelta(seconds=(last - first).total_seconds() // 2))
     yield from _changes(asked, first, middle)
     yield from _changes(asked, middle, last)
 

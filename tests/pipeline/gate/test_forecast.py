@@ -118,6 +118,13 @@ def test_what_a_rule_of_ones_own_makes_depend_on_the_time_is_found_to_the_second
     assert dates(found, "tests.season") == [datetime(2027, 1, 13, 1, 2, 3, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize("part", [1, 300_000, 999_999])
+def test_a_time_between_two_seconds_is_a_time_as_any_other(policy, part):
+    now = release.NOW.replace(microsecond=part)
+    found = outlook(release_of(excepted(policy, date(2026, 12, 3)), long_past), now=now)
+    assert dates(found, "exception.expired") == [datetime(2026, 12, 4, tzinfo=UTC)]
+
+
 def test_an_environment_that_refuses_today_has_no_end_and_tells_what_comes_besides(policy):
     found = outlook(release_of(policy, vulnerable), "production")
     assert not found.today.passed
