@@ -9,7 +9,7 @@ from pipeline.model.errors import CannotEvaluate
 from pipeline.model.predicates import RevocationPredicate
 from pipeline.promotion.grants import Action, Asked, Grant, find_grant
 from pipeline.promotion.ledger import Ledger
-from pipeline.promotion.recording import Gate, grant_file, opened_ledger, place_of, record
+from pipeline.promotion.recording import Gate, check_repository, grant_file, opened_ledger, place_of, record
 from pipeline.store.interface import Descriptor, Store
 from pipeline.store.referrers import attach, attached_bundles
 
@@ -32,6 +32,7 @@ def revoke(gate: Gate, image: Digest, environment: str, grants: Iterable[bytes] 
     Refused (``grant.*``, ``ledger.*``) and CannotEvaluate.
     """
     with opened_ledger(gate, environment) as ledger:
+        check_repository(gate, ledger, image, settling=True)  # a moved tag keeps nobody from revoking
         written = image.hex not in ledger.revoked
         if written:
             bundles = [*grants, *attached_grants(gate, image)]

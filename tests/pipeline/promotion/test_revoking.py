@@ -46,6 +46,17 @@ def test_again_changes_nothing_and_needs_no_grant(ran):
     assert (again.written, again.sequence, ran.files()) == (False, 3, files)
 
 
+def test_a_ledger_that_was_cut_short_is_not_written_on(ran):
+    """Attack: begin another chain while somebody hurries."""
+    ledger = ran.state / "ledger" / f"{HERE}.jsonl"
+    ledger.write_bytes(ledger.read_bytes().splitlines(keepends=True)[0])
+    (ran.state / "memory.json").unlink()
+    before = ran.files()
+    with pytest.raises(Refused) as error:
+        revoke(ran.gate(), ran.digest("1.2"), HERE, [ran.grant("revocation", "1.2")])
+    assert (error.value.code, ran.files()) == ("ledger.older-than-known", before)
+
+
 def test_what_runs_still_is_said_so(ran):
     assert revoked(ran, "1.1").runs
     assert list(lines(ran.ledger()))[-1].endswith("runs and is revoked: roll back")
