@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.image.foreign_base import ForeignImage, Reference, unsound
 from pipeline.model.digests import Digest
-from pipeline.model.errors import GatehouseError, Refused
+from pipeline.model.errors import CannotEvaluate, GatehouseError, Refused
 from pipeline.steps.job import Job
 from pipeline.store.documents import media_type_of, read_descriptor, read_descriptors, read_object
 from pipeline.store.interface import INDEXES, Descriptor, Store
@@ -18,13 +18,16 @@ MAX_BASE = 1 << 30
 def pull(job: Job, reference: Reference, platform: str) -> ForeignImage:
     """The image of ``platform`` behind ``reference``, whose digest is an image's or an index's.
 
-    What was fetched before is not asked for again. Raises CannotEvaluate (``registry.*``, ``store.*``) and Refused
+    What was fetched before is not asked for again. Raises CannotEvaluate (``base.no-image``, ``registry.*``) and Refused
     (``store.digest``, ``base.platform``, ``base.layer``).
     """
     cache = OciLayout(job.state / "cache" / "bases")
     registry = open_store(reference.address, job.state, docker_config=job.docker_config)
     digest = Digest.parse(reference.digest)
-    document = _manifest(registry, cache, digest)
+    try:
+        document = _manifest(registry, cache, digest)
+    except GatehouseError as error:
+        raise _absent(reference) if error.code == "store.missing" else error from error
     if "manifests" in document:
         digest = _of_platform(document, reference, platform)
         document = _manifest(registry, cache, digest)
@@ -56,6 +59,14 @@ def _manifest(registry: Store, cache: OciLayout, digest: Digest) -> dict[str, An
     document = read_object(content, what=f"manifest {digest}")
     media_type = media_type_of(document, document.get("mediaType") or _untold(document), what=f"manifest {digest}")
     return document | {"mediaType": media_type}
+
+
+def _absent(reference: Reference) -> CannotEvaluate:
+    return CannotEvaluate(
+        "base.no-image",
+        f"{reference}: not in its registry (got no such manifest, expected the base)",
+        fix="name a digest that the registry holds in `[base] image` of pipeline.toml",
+    )
 
 
 def _untold(document: dict[str, Any]) -> str:

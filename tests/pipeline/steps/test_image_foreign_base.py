@@ -111,7 +111,7 @@ def test_an_engine_gives_the_same_image(here, registry, base):
 def test_a_digest_that_nobody_has(here, registry, base):
     with pytest.raises(CannotEvaluate) as refused:
         image.run(job(here, f"{registry}@sha256:{'a' * 64}"))
-    assert refused.value.code == "store.missing"
+    assert refused.value.code == "base.no-image"
     assert list((here.root / "dist").glob("*")) == []
 
 
