@@ -18,8 +18,8 @@ MAX_BASE = 1 << 30
 def pull(job: Job, reference: Reference, platform: str) -> ForeignImage:
     """The image of ``platform`` behind ``reference``, whose digest is an image's or an index's.
 
-    What was fetched before is not asked for again. Raises CannotEvaluate (``base.no-image``, ``registry.*``) and Refused
-    (``store.digest``, ``base.platform``, ``base.layer``).
+    What was fetched before is not asked for again. Raises CannotEvaluate (``base.no-image``, ``registry.*``) and
+    Refused (``store.digest``, ``base.platform``, ``base.layer``).
     """
     cache = OciLayout(job.state / "cache" / "bases")
     registry = open_store(reference.address, job.state, docker_config=job.docker_config)
