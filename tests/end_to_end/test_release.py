@@ -77,7 +77,7 @@ def test_cosign_accepts_every_kind_of_evidence_on_the_real_image(clone, released
     root = ["--trusted-root", clone.root / "dist" / "trusted_root.json", "--allow-http-registry"]
     image = f"{repository}@{released[0]}"
     types = predicate_types(bundles)
-    assert len(types) == 10
+    assert len(types) == 11
     for predicate_type in {*types, "https://slsa.dev/verification_summary/v1"}:
         command = [cosign, "verify-attestation", "--type", predicate_type, *pinned, *root, image]
         done = run(command, env={"HOME": str(tmp_path)}, timeout=60)
@@ -96,7 +96,7 @@ def test_anyone_with_the_digest_computes_the_verdict_again(clone, released, repo
 def test_a_second_run_signs_and_pushes_nothing_anew(clone, released, repository):
     ended = clone.run("--registry", repository)
     assert ended.code == 0, ended.output
-    assert f"9 attestations on {released[0]}, 9 kept" in re.sub(r"\s+", " ", ended.output)
+    assert f"10 attestations on {released[0]}, 10 kept" in re.sub(r"\s+", " ", ended.output)
 
 
 def test_the_engine_builds_the_released_image_again_and_that_is_attached_to_it(clone, released, repository):
