@@ -74,7 +74,7 @@ def test_what_unblocks_staging_and_production_is_judged_again(warm, image):
         assert ended.code == 1, ended.output
         (way,) = json.loads(ended.output)["ways"]
         assert (way["result"], way["needed"]) == ("PASSED", True)
-        assert [change["act"] for change in way["changes"]][:2] == ["repository", "build"]
+        assert {"repository", "build"} <= {change["act"] for change in way["changes"]}, way["changes"]
 
 
 def test_a_changed_policy_is_replayed_over_the_store(warm, tmp_path):
