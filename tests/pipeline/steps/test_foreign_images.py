@@ -84,7 +84,7 @@ def test_a_digest_that_the_registry_has_not(registry, job, tmp_path):
     pushed(registry, tmp_path, "amd64")
     with pytest.raises(CannotEvaluate) as refused:
         pull(job, Reference("registry.example/base", "sha256:" + "a" * 64), "linux/amd64")
-    assert refused.value.code == "store.missing"
+    assert refused.value.code == "base.no-image"
 
 
 def test_other_content_below_the_digest(registry, job, tmp_path):
