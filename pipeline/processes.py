@@ -125,7 +125,7 @@ def run(
             fix="remove the environments below the state folder and run the command again",
         ) from error
     try:
-        stdout, stderr = process.communicate(stdin, timeout=timeout)
+        stdout, stderr = _communicate(process, stdin, timeout)
     except BaseException as error:
         _kill_group(process)
         if isinstance(error, subprocess.TimeoutExpired):
@@ -140,6 +140,30 @@ def run(
     return Completed(process.returncode, stdout, stderr)
 
 
+#: NOTE: a signal that comes between Python's last look for one and a system call that blocks is not seen until that
+#: call returns. So nothing is waited for longer than this, in seconds.
+_LOOK = 0.5
+
+
+def _communicate(process: "subprocess.Popen[bytes]", stdin: bytes | None, timeout: float) -> tuple[bytes, bytes]:
+    """``Popen.communicate``, which loses no output where it is asked again."""
+    deadline = time.monotonic() + timeout
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            return process.communicate(stdin, timeout=min(_LOOK, left))
+        except subprocess.TimeoutExpired:
+            if left <= _LOOK:
+                raise
+            stdin = None  # it was taken at the first time
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK)
+
+
 def call(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stdout: IO[str] | None = None) -> int:
     """Run one of our own programs, with ``env`` whole and its output on this terminal; returns its exit code.
 
@@ -147,7 +171,7 @@ def call(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], st
     """
     process = _start([str(part) for part in command], _running.own, cwd=cwd, env=env, stdout=stdout)
     try:
-        return process.wait()
+        return _wait(process)
     except BaseException:
         _end(process)
         raise
