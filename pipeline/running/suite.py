@@ -29,14 +29,7 @@ def prepare(root: Path, arguments: Sequence[str], say: Callable[[str], None]) ->
         str(root / "pyproject.toml"),
         "--rootdir",
         str(root),
-        *_side_by_side(arguments),
         *arguments,
     ]
     passed_on = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
     return command, scrubbed(passed_on)
-
-
-def _side_by_side(arguments: Sequence[str]) -> list[str]:
-    """On all cores, a file of tests on one of them. Engines and servers of marked tests take no company."""
-    chosen = any(argument.startswith(("-m", "-n", "--pdb", "-s")) for argument in arguments)
-    return [] if chosen else ["-n", "auto", "--dist", "loadfile"]

@@ -281,6 +281,7 @@ class Intercepting:
 
     def serve(self, server):
         connection, _ = server.accept()
+        connection.settimeout(10)  # a client that failed may keep its connection open
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         with contextlib.suppress(OSError), self._tls.wrap_socket(connection, server_side=True) as tunnel:
@@ -297,10 +298,10 @@ def intercepted(tmp_path, monkeypatch):
     proxy = Intercepting(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
-        thread = threading.Thread(target=proxy.serve, args=(server,))
+        thread = threading.Thread(target=proxy.serve, args=(server,), daemon=True)
         thread.start()
         yield proxy.authority
-        thread.join()
+        thread.join(15)
 
 
 def test_a_proxy_whose_authority_the_system_trusts_is_trusted(intercepted, monkeypatch):
